@@ -1,0 +1,330 @@
+package hub
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/cloud-pixel/playground/services/protocol"
+)
+
+// FlusherOptions of a flusher. Zero values mean the defaults.
+type FlusherOptions struct {
+	// SlowTimeout is how long a full socket may stay full before its
+	// connection is closed as a slow consumer (15 s).
+	SlowTimeout time.Duration
+	// MaxPause bounds the pause after a round, which is otherwise as long as
+	// the round was: under load that halves the sends for a few milliseconds
+	// of latency (20 ms; negative: no pause).
+	MaxPause time.Duration
+	Metrics  *Metrics
+	// Now is the clock that latency is measured with (time.Now).
+	Now func() time.Time
+}
+
+// Flusher writes to the connections of its hubs. Start it with Run.
+type Flusher struct {
+	options FlusherOptions
+	metrics *Metrics
+	running sync.WaitGroup // helpers: drains and pictures in the making
+
+	mu    sync.Mutex
+	hubs  []*Hub // that have something to write
+	awake chan struct{}
+	ended bool
+
+	// Only touched by Run.
+	walk    []*Conn
+	scratch []byte
+	clock   uint64
+}
+
+// NewFlusher returns a flusher that does not run yet.
+func NewFlusher(o FlusherOptions) *Flusher {
+	if o.SlowTimeout == 0 {
+		o.SlowTimeout = 15 * time.Second
+	}
+	if o.MaxPause == 0 {
+		o.MaxPause = 20 * time.Millisecond
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Flusher{options: o, metrics: o.Metrics, awake: make(chan struct{}, 1)}
+}
+
+// wake has the flusher look at h.
+func (f *Flusher) wake(h *Hub) {
+	f.mu.Lock()
+	known := false
+	for _, k := range f.hubs {
+		known = known || k == h
+	}
+	if !known {
+		f.hubs = append(f.hubs, h)
+	}
+	f.mu.Unlock()
+	select {
+	case f.awake <- struct{}{}:
+	default:
+	}
+}
+
+// Run serves until the context ends, then waits for its helpers; the sockets
+// must be closed by then or the wait takes up to the slow time-out.
+func (f *Flusher) Run(ctx context.Context) {
+	defer f.running.Wait()
+	pause := time.NewTimer(time.Hour)
+	defer pause.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.awake:
+		}
+		f.mu.Lock()
+		hubs := f.hubs
+		f.hubs = nil
+		f.mu.Unlock()
+		start := f.options.Now()
+		walked := false
+		for _, h := range hubs {
+			walked = f.round(h) || walked
+		}
+		// Short rounds need no pause: there is little to merge.
+		if took := min(f.options.Now().Sub(start), f.options.MaxPause); walked && took > 500*time.Microsecond {
+			pause.Reset(took)
+			select {
+			case <-ctx.Done():
+				return
+			case <-pause.C:
+			}
+		}
+	}
+}
+
+// round writes what the connections of a hub wait for.
+func (f *Flusher) round(h *Hub) (walked bool) {
+	h.mu.Lock()
+	walked = h.walk
+	if walked {
+		f.walk = append(f.walk[:0], h.conns...)
+		for _, c := range h.dirty {
+			c.queued = false
+		}
+		h.walk = false
+	} else {
+		f.walk = append(f.walk[:0], h.dirty...)
+		for _, c := range h.dirty {
+			c.queued = false
+		}
+	}
+	clear(h.dirty)
+	h.dirty = h.dirty[:0]
+	h.mu.Unlock()
+	for _, c := range f.walk {
+		f.serve(h, c)
+	}
+	clear(f.walk)
+	return walked
+}
+
+// plan is one write.
+type plan struct {
+	out       []byte
+	immutable bool // out may be kept
+	more      bool // another plan may follow at once
+	control   bool
+	chunk     *chunk
+}
+
+// serve writes to one connection until it has everything or its socket is
+// full.
+func (f *Flusher) serve(h *Hub, c *Conn) {
+	for !c.blocked.Load() {
+		p := f.plan(h, c)
+		if len(p.out) == 0 {
+			if p.more {
+				continue
+			}
+			return
+		}
+		n, err := c.sink.TryWrite(p.out)
+		f.metrics.writes.Inc()
+		f.metrics.bytes.Add(float64(n))
+		if err != nil {
+			c.fail()
+			return
+		}
+		if p.chunk != nil {
+			f.observe(p.chunk, c)
+		}
+		if n < len(p.out) {
+			rest := p.out[n:]
+			if !p.immutable {
+				rest = append([]byte(nil), rest...)
+			}
+			f.metrics.blocked.Inc()
+			c.blocked.Store(true)
+			f.running.Add(1)
+			go f.drain(h, c, rest)
+			return
+		}
+		if !p.more {
+			return
+		}
+	}
+}
+
+// plan decides what c gets next and moves its cursor: from here on that is
+// handed to the socket.
+func (f *Flusher) plan(h *Hub, c *Conn) plan {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c.mu.Lock()
+	out := append(f.scratch[:0], c.control...)
+	if c.control = c.control[:0]; cap(c.control) > 1<<10 {
+		c.control = nil
+	}
+	codec, closing, failed := c.codec, c.closing, c.failed
+	c.mu.Unlock()
+	f.scratch = out
+	if failed || c.index < 0 {
+		return plan{}
+	}
+	if closing {
+		return plan{out: out}
+	}
+	if c.status != h.status.version {
+		c.status = h.status.version
+		out = append(out, h.status.frames[codec]...)
+	}
+	if c.presence != h.presence.version {
+		c.presence = h.presence.version
+		out = append(out, h.presence.frames[codec]...)
+	}
+	f.scratch = out
+	if c.need != "" || c.picture != nil {
+		return f.planPicture(h, c, codec, out)
+	}
+	from := c.cursor.Load()
+	if from >= h.head {
+		return plan{out: out}
+	}
+	if from < h.history.oldest(h.head) {
+		c.need = reasonLag
+		return plan{out: out, more: true}
+	}
+	k := h.chunk(codec, from)
+	frames, immutable := k.frames()
+	if len(out) > 0 {
+		if len(frames) > 4<<10 {
+			return plan{out: out, more: true} // not worth the copy
+		}
+		frames, immutable = append(out, frames...), false
+		f.scratch = frames
+	}
+	c.cursor.Store(k.to)
+	f.count(c, k.to, k.conflated)
+	if k.conflated {
+		f.metrics.ranges.Inc()
+	}
+	return plan{out: frames, immutable: immutable, more: k.to < h.head, chunk: k}
+}
+
+// planPicture continues, or begins, to give c a whole picture. Until it has
+// it, it gets no updates.
+func (f *Flusher) planPicture(h *Hub, c *Conn, codec Codec, out []byte) plan {
+	if c.need != "" {
+		c.picture = nil
+		switch {
+		case codec == JSON:
+			f.metrics.pictures.WithLabelValues(c.need).Inc()
+			out = append(out, encodeMessage(protocol.Resync{Position: position(h)}, codec)...)
+			f.scratch = out
+			f.count(c, h.head, true)
+			c.cursor.Store(h.head)
+			c.need = ""
+			return plan{out: out}
+		case codec == Original && h.spec.Cells() > protocol.MaxOriginalReset:
+			// It can neither be told to load again nor be sent so many cells.
+			c.need = ""
+			c.mu.Lock()
+			c.closing = true
+			c.mu.Unlock()
+			out = append(out, closeFrame(protocol.CloseSlow, "missed updates, load the canvas again")...)
+			f.scratch = out
+			return plan{out: out}
+		}
+		p := h.pictures.get(codec, c)
+		if p == nil {
+			return plan{out: out}
+		}
+		f.metrics.pictures.WithLabelValues(c.need).Inc()
+		c.need, c.picture, c.next = "", p, 0
+	}
+	for c.next < len(c.picture.frames) {
+		frame := c.picture.frames[c.next]
+		if len(out) > 0 && len(out)+len(frame) > maxChunk {
+			f.scratch = out
+			return plan{out: out, more: true}
+		}
+		c.next++
+		if len(out) == 0 && len(frame) > maxChunk/4 {
+			return plan{out: frame, immutable: true, more: true}
+		}
+		out = append(out, frame...)
+	}
+	f.scratch = out
+	f.count(c, c.picture.seq, true)
+	c.cursor.Store(c.picture.seq)
+	c.picture = nil
+	return plan{out: out, more: true}
+}
+
+// count accounts for what c has got up to position to, once for each position.
+func (f *Flusher) count(c *Conn, to uint64, conflated bool) {
+	if to <= c.counted {
+		return
+	}
+	n := float64(to - c.counted)
+	c.counted = to
+	f.metrics.delivered.Add(n)
+	if conflated {
+		f.metrics.conflated.Add(n)
+	}
+}
+
+// observe measures the latency of a write that brought something new.
+func (f *Flusher) observe(k *chunk, c *Conn) {
+	if k.conflated || k.received == 0 || k.from < c.caughtUp {
+		f.metrics.catchUp.Inc()
+		return
+	}
+	f.metrics.broadcast.Observe(float64(f.options.Now().UnixMicro()-k.received) / 1e6)
+}
+
+// drain waits until a full socket has taken the rest of a write.
+func (f *Flusher) drain(h *Hub, c *Conn, rest []byte) {
+	defer f.running.Done()
+	n, err := c.sink.WriteAll(rest, f.options.SlowTimeout)
+	f.metrics.bytes.Add(float64(n))
+	if err == nil {
+		c.blocked.Store(false)
+		h.markDirty(c)
+		return
+	}
+	f.metrics.slow.Inc()
+	// Should it begin to read right now, it hears why it is closed. The rest
+	// of the frame under way has to go first.
+	_, _ = c.sink.WriteAll(append(rest[n:len(rest):len(rest)], closeFrame(protocol.CloseSlow, "slow consumer")...), f.options.SlowTimeout/4)
+	c.fail()
+}
+
+// fail gives the connection up; its reader notices and leaves the hub.
+func (c *Conn) fail() {
+	c.mu.Lock()
+	c.failed, c.control = true, nil
+	c.mu.Unlock()
+	_ = c.sink.Close()
+}

@@ -1,0 +1,226 @@
+package hub
+
+import (
+	"sync"
+
+	"github.com/cloud-pixel/playground/services/canvas"
+	"github.com/cloud-pixel/playground/services/protocol"
+)
+
+// Options of a hub. Zero values mean the defaults.
+type Options struct {
+	Spec canvas.Spec
+	// Freeze returns the canvas's picture of this moment and its position,
+	// which is never behind an entry that was published. It may be called by
+	// any goroutine.
+	Freeze func() (*canvas.Frozen, canvas.Position)
+	// HistoryOps and HistoryBytes bound what is kept in memory for clients
+	// that resume or lag (16,384 operations, 32 MiB with encoded forms).
+	HistoryOps, HistoryBytes int
+}
+
+// Hub fans out one canvas. Its methods may be called by any goroutine, except
+// that Publish, Extend and Restart must come from one at a time, in order.
+type Hub struct {
+	flusher *Flusher
+	metrics *Metrics
+	freeze  func() (*canvas.Frozen, canvas.Position)
+
+	mu       sync.Mutex
+	spec     canvas.Spec
+	epoch    canvas.Epoch
+	head     uint64
+	history  history
+	conns    []*Conn
+	dirty    []*Conn // have something of their own to write
+	walk     bool    // everybody has something to write
+	state    protocol.State
+	presence shared
+	status   shared
+	pictures pictures
+
+	chunks []*chunk // the flusher's; see chunk.go
+}
+
+// shared is a message for all connections of which only the latest counts.
+type shared struct {
+	version uint64
+	frames  [codecs][]byte
+}
+
+func (s *shared) set(m protocol.ServerMessage) {
+	s.version++
+	for c := range codecs {
+		s.frames[c] = encodeMessage(m, c)
+	}
+}
+
+// New returns a hub whose connections are served by the flusher. It has no
+// position until Restart.
+func New(f *Flusher, o Options) *Hub {
+	if o.HistoryOps == 0 {
+		o.HistoryOps = 16 << 10
+	}
+	if o.HistoryBytes == 0 {
+		o.HistoryBytes = 32 << 20
+	}
+	h := &Hub{flusher: f, metrics: f.metrics, freeze: o.Freeze, spec: o.Spec, state: protocol.Live}
+	h.history = history{spec: o.Spec, maxOps: o.HistoryOps, maxSize: o.HistoryBytes}
+	h.pictures.hub = h
+	return h
+}
+
+// Publish hands an entry to all connections. It must begin right after the
+// entry before it. It does not wait for any socket.
+func (h *Hub) Publish(e *canvas.Entry) {
+	h.mu.Lock()
+	if e.First != h.head+1 {
+		h.mu.Unlock()
+		panic("hub: an entry was published out of order")
+	}
+	before := h.history.ops
+	h.history.push(e)
+	h.metrics.historyOps.Add(float64(h.history.ops - before))
+	h.head = e.Last()
+	h.metrics.owed.Add(float64(len(e.Ops)) * float64(len(h.conns)))
+	h.walk = true
+	h.mu.Unlock()
+	h.flusher.wake(h)
+}
+
+// Extend adds entries before the oldest that is held, for clients that want to
+// resume from there. Entries that are held already are ignored; a hole makes
+// the call a no-op.
+func (h *Hub) Extend(entries []*canvas.Entry) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	oldest := h.history.oldest(h.head)
+	var fitting []*canvas.Entry
+	for _, e := range entries {
+		if e.First > oldest {
+			break
+		}
+		if e.Last() > oldest {
+			cut := *e
+			cut.Ops = e.Ops[:oldest-e.First+1]
+			e = &cut
+		}
+		fitting = append(fitting, e)
+	}
+	if n := len(fitting); n > 0 && fitting[n-1].Last() == oldest {
+		before := h.history.ops
+		h.history.prepend(fitting)
+		h.metrics.historyOps.Add(float64(h.history.ops - before))
+	}
+}
+
+// Restart begins another history: the canvas stands at pos now, whatever was
+// published before. Every connection gets a picture.
+func (h *Hub) Restart(pos canvas.Position, spec canvas.Spec) {
+	h.mu.Lock()
+	h.metrics.historyOps.Add(-float64(h.history.ops))
+	h.history.clear()
+	h.history.spec = spec
+	h.spec, h.epoch, h.head = spec, pos.Epoch, pos.Seq
+	h.pictures.clear()
+	for _, c := range h.conns {
+		c.need = reasonEpoch
+		c.picture = nil
+		c.cursor.Store(pos.Seq)
+		c.counted, c.caughtUp = pos.Seq, pos.Seq
+	}
+	h.walk = true
+	h.mu.Unlock()
+	h.flusher.wake(h)
+}
+
+// Position returns the position up to which entries were published.
+func (h *Hub) Position() canvas.Position {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return canvas.Position{Epoch: h.epoch, Seq: h.head}
+}
+
+// Oldest returns the earliest position from which a client can resume out of
+// memory.
+func (h *Hub) Oldest() uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.history.oldest(h.head)
+}
+
+// SetState tells all connections the state of the service, and every later one
+// when it joins unless it is Live.
+func (h *Hub) SetState(s protocol.State) {
+	h.mu.Lock()
+	if s == h.state {
+		h.mu.Unlock()
+		return
+	}
+	if h.state == protocol.Degraded && s == protocol.Live {
+		// While Redis was away a client's claim to have seen more than this
+		// replica could not be checked. Now the replica is at the log's head.
+		for _, c := range h.conns {
+			if c.cursor.Load() > h.head {
+				c.need = reasonLag
+			}
+		}
+	}
+	h.state = s
+	h.status.set(protocol.Status{State: s})
+	h.walk = true
+	h.mu.Unlock()
+	h.flusher.wake(h)
+}
+
+// State returns what SetState was given last.
+func (h *Hub) State() protocol.State {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.state
+}
+
+// SetPresence tells all connections who is here, and every later one when it
+// joins. The caller sees to it that it is called at most once a second.
+func (h *Hub) SetPresence(p protocol.Presence) {
+	h.mu.Lock()
+	h.presence.set(p)
+	h.walk = true
+	h.mu.Unlock()
+	h.flusher.wake(h)
+}
+
+// Conns returns the connections of this moment.
+func (h *Hub) Conns() []*Conn {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return append([]*Conn(nil), h.conns...)
+}
+
+// Len returns the number of connections.
+func (h *Hub) Len() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.conns)
+}
+
+// markDirty has the flusher look at c.
+func (h *Hub) markDirty(c *Conn) {
+	h.mu.Lock()
+	if !c.queued {
+		c.queued = true
+		h.dirty = append(h.dirty, c)
+	}
+	h.mu.Unlock()
+	h.flusher.wake(h)
+}
+
+// PingAll sends a ping to each connection, with the position up to which it
+// has been written, so that the pong proves the receipt.
+func (h *Hub) PingAll() {
+	for _, c := range h.Conns() {
+		c.ping()
+	}
+}
+
+func position(h *Hub) canvas.Position { return canvas.Position{Epoch: h.epoch, Seq: h.head} }
