@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -38,11 +39,22 @@ func EncodeClientJSON(m ClientMessage) ([]byte, error) {
 		}
 		return append(b, '}'), nil
 	case SetName:
-		return marshal(map[string]string{"type": "set_username", "username": m.Name}), nil
+		name := m.Name
+		if name == "" {
+			name = " " // the original ignores an empty name; a blank one makes anonymous
+		}
+		return marshal(map[string]string{"type": "set_username", "username": name}), nil
 	case Ping:
 		return []byte(`{"type":"ping"}`), nil
 	}
 	return nil, fmt.Errorf("protocol: no JSON form of %T", m)
+}
+
+// serverJSONTypes are the messages that DecodeServerJSON knows.
+var serverJSONTypes = map[string]bool{
+	"connected": true, "pixel_updated": true, "canvas_reset": true, "position": true,
+	"resync": true, "ack": true, "error": true, "status": true, "stats": true,
+	"user_list": true, "pong": true,
 }
 
 // DecodeServerJSON reads one message of a gateway. Types that it does not know
@@ -72,6 +84,12 @@ func DecodeServerJSON(frame []byte) (ServerMessage, error) {
 		Users    []string `json:"users"`
 	}
 	if err := json.Unmarshal(frame, &m); err != nil {
+		// A key of a later version's message may hold something else than the
+		// key of that name here. After such a mismatch the rest is decoded.
+		var mismatch *json.UnmarshalTypeError
+		if errors.As(err, &mismatch) && mismatch.Field != "" && !serverJSONTypes[m.Type] {
+			return nil, nil
+		}
 		return nil, fmt.Errorf("protocol: message of a gateway: %w", err)
 	}
 	switch m.Type {
