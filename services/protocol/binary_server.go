@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"math"
 	"sync"
 
 	"github.com/cloud-pixel/playground/services/canvas"
@@ -203,14 +204,24 @@ func decodeServerBinary(kind byte, r reader) (ServerMessage, error) {
 	case binAck:
 		m = Ack{Number: r.uvarint(), Seq: r.uvarint()}
 	case binError:
-		e := Error{Code: Code(r.u8()), Number: r.uvarint(), RetryAfter: uint32(r.uvarint())}
+		e := Error{Code: Code(r.u8()), Number: r.uvarint(), RetryAfter: uint32(min(r.uvarint(), math.MaxUint32))}
 		e.Message = string(r.b)
 		r.b = nil
 		m = e
 	case binStatus:
 		m = Status{State: State(r.u8())}
 	case binSnapshotBegin:
-		m = SnapshotBegin{Position: r.position(), Spec: r.spec(), Hash: r.u64(), Bands: int(r.uvarint())}
+		s := SnapshotBegin{Position: r.position(), Spec: r.spec(), Hash: r.u64(), Bands: int(r.uvarint())}
+		if r.err == nil {
+			// Readers make a grid of this size at once.
+			if err := s.Spec.Validate(); err != nil {
+				return nil, err
+			}
+			if s.Bands < 1 || s.Bands > s.Spec.Cells() {
+				return nil, fmt.Errorf("%d bands for %d cells", s.Bands, s.Spec.Cells())
+			}
+		}
+		m = s
 	case binSnapshotBand:
 		s := SnapshotBand{Index: int(r.uvarint()), X: int(r.uvarint()), Y: int(r.uvarint()), W: int(r.uvarint()), H: int(r.uvarint())}
 		s.Data = r.b
@@ -249,8 +260,12 @@ func (r *reader) spec() canvas.Spec {
 
 func (r *reader) rangeBody() (Range, error) {
 	g := Range{Prev: r.uvarint(), Seq: r.uvarint(), Time: int64(r.uvarint())}
-	if r.u8()&rangeHasReset != 0 {
+	switch flags := r.u8(); flags {
+	case 0:
+	case rangeHasReset:
 		g.Reset, g.ResetTo = true, r.color()
+	default:
+		return g, fmt.Errorf("unknown flags %#x of a range", flags)
 	}
 	for len(r.b) > 0 {
 		color, n := r.color(), r.uvarint()

@@ -22,27 +22,24 @@ func DecodeJSON(frame []byte, spec canvas.Spec) (ClientMessage, error) {
 	if !utf8.Valid(frame) {
 		return nil, &Refusal{Code: CodeInvalidFormat}
 	}
-	frame = bytes.TrimSpace(frame)
+	frame = bytes.Trim(frame, jsonSpace)
 	if !json.Valid(frame) || bytes.Equal(frame, []byte("null")) {
 		return nil, &Refusal{Code: CodeInvalidFormat}
 	}
 	if frame[0] != '{' {
 		return nil, &Refusal{Code: CodeUnknownType}
 	}
-	var object map[string]json.RawMessage
-	if err := json.Unmarshal(frame, &object); err != nil {
-		return nil, &Refusal{Code: CodeInvalidFormat} // e.g. nested too deep
-	}
-	kind, _ := jsonString(object["type"])
+	object := scanObject(frame)
+	kind, _ := jsonString(object.kind)
 	switch kind {
 	case "pixel_update":
-		return decodeJSONDraw(object, spec)
+		return decodeJSONDraw(&object, spec)
 	case "set_username":
-		return decodeJSONName(object)
+		return decodeJSONName(&object)
 	case "ping":
 		return Ping{}, nil
 	case "hello":
-		text, _ := jsonString(object["session"])
+		text, _ := jsonString(object.session)
 		session, err := ParseSession(text)
 		if err != nil {
 			return nil, &Refusal{Code: CodeInvalidHello}
@@ -54,8 +51,8 @@ func DecodeJSON(frame []byte, spec canvas.Spec) (ClientMessage, error) {
 	return nil, &Refusal{Code: CodeUnknownType}
 }
 
-func decodeJSONName(object map[string]json.RawMessage) (ClientMessage, error) {
-	name, ok := jsonString(object["username"])
+func decodeJSONName(object *jsonObject) (ClientMessage, error) {
+	name, ok := jsonString(object.username)
 	if !ok || name == "" {
 		return nil, nil
 	}
@@ -65,10 +62,10 @@ func decodeJSONName(object map[string]json.RawMessage) (ClientMessage, error) {
 	return SetName{Name: name}, nil
 }
 
-func decodeJSONDraw(object map[string]json.RawMessage, spec canvas.Spec) (ClientMessage, error) {
+func decodeJSONDraw(object *jsonObject, spec canvas.Spec) (ClientMessage, error) {
 	var d Draw
-	if raw, ok := object["op"]; ok {
-		n, ok := jsonInteger(raw)
+	if object.op != nil {
+		n, ok := jsonInteger(object.op)
 		if !ok || n < 1 || n > MaxNumber {
 			return nil, &Refusal{Code: CodeInvalidPixel}
 		}
@@ -77,15 +74,15 @@ func decodeJSONDraw(object map[string]json.RawMessage, spec canvas.Spec) (Client
 	refuse := func(code Code) (ClientMessage, error) {
 		return nil, &Refusal{Code: code, Number: d.Number}
 	}
-	x, okX := jsonInteger(object["x"])
-	y, okY := jsonInteger(object["y"])
-	text, okColor := jsonString(object["color"])
+	x, okX := jsonInteger(object.x)
+	y, okY := jsonInteger(object.y)
+	text, okColor := jsonString(object.color)
 	color, err := canvas.ParseColor(text)
 	if !okX || !okY || !okColor || err != nil {
 		return refuse(CodeInvalidPixel)
 	}
-	if raw, ok := object["username"]; ok && !bytes.Equal(raw, []byte("null")) {
-		name, ok := jsonString(raw)
+	if object.username != nil && !bytes.Equal(object.username, []byte("null")) {
+		name, ok := jsonString(object.username)
 		if ok {
 			name, ok = CleanName(name, false)
 		}
@@ -98,16 +95,20 @@ func decodeJSONDraw(object map[string]json.RawMessage, spec canvas.Spec) (Client
 		return refuse(CodeOutOfBounds)
 	}
 	d.Pixels = []canvas.Pixel{{X: uint16(x), Y: uint16(y), Color: color}}
-	if parent, ok := jsonString(object["traceparent"]); ok {
+	if parent, ok := jsonString(object.traceparent); ok {
 		d.Trace, _ = ParseTraceparent(parent) // a bad one is no context: W3C Trace Context, 3.2
 	}
 	return d, nil
 }
 
-// jsonString returns the string that raw is, if it is one.
-func jsonString(raw json.RawMessage) (string, bool) {
+// jsonString returns the string that raw, a JSON value or nothing, is, if it
+// is one.
+func jsonString(raw []byte) (string, bool) {
 	if len(raw) == 0 || raw[0] != '"' {
 		return "", false
+	}
+	if plain := raw[1 : len(raw)-1]; bytes.IndexByte(plain, '\\') < 0 {
+		return string(plain), true // valid UTF-8, without escapes: as it stands
 	}
 	var s string
 	if json.Unmarshal(raw, &s) != nil {
@@ -118,7 +119,7 @@ func jsonString(raw json.RawMessage) (string, bool) {
 
 // jsonInteger returns the integer that raw is, if it is a number whose value
 // is one: 1, 1.0, 1e1 and -0 are.
-func jsonInteger(raw json.RawMessage) (int64, bool) {
+func jsonInteger(raw []byte) (int64, bool) {
 	if len(raw) == 0 || raw[0] != '-' && (raw[0] < '0' || raw[0] > '9') {
 		return 0, false
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -45,8 +46,19 @@ func ParseSession(text string) (Session, error) {
 // purpose: a session must not reach a log by accident.
 func (s Session) Hex() string { return hex.EncodeToString(s[:]) }
 
-// Format keeps the secret out of every fmt verb.
-func (s Session) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[session]")) }
+const hidden = "[session]"
+
+// Format keeps the secret out of every fmt verb except %p, which never calls
+// it (and which vet refuses). Nor does fmt call it for an unexported field of
+// a struct that is printed whole: print the parts that are meant.
+func (s Session) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(hidden)) }
+
+// MarshalText keeps the secret out of JSON and other encodings, also as the
+// key of a map. What is meant to carry it calls [Session.Hex].
+func (s Session) MarshalText() ([]byte, error) { return []byte(hidden), nil }
+
+// LogValue keeps the secret out of slog.
+func (s Session) LogValue() slog.Value { return slog.StringValue(hidden) }
 
 // Author returns the public tag: the first 8 bytes of
 // SHA-256("pixel author" ‖ session), little-endian. The binary codec carries
