@@ -18,19 +18,33 @@ var (
 	// ErrTrimmed: the log no longer reaches back to the asked position.
 	ErrTrimmed = errors.New("store: the log is trimmed behind this position")
 	// ErrLogFull: the log is at its cap and waits for a checkpoint; nothing
-	// was appended.
+	// was appended. The [Appended] beside it tells what the log holds already.
 	ErrLogFull = errors.New("store: the log is full")
 	// ErrRejected: Redis answered the write with an error, so it certainly did
 	// not take place.
 	ErrRejected = errors.New("store: Redis rejected the write")
+	// ErrUnavailable: Redis answered that it cannot take the command now (it
+	// loads its data, is a replica, has lost its disk …), so it certainly did
+	// not take place. Later it may.
+	ErrUnavailable = errors.New("store: Redis is not available")
+	// ErrUnusable: Redis is reachable, but configured so that it may drop
+	// canvases.
+	ErrUnusable = errors.New("store: Redis must not be used as it is configured")
+	// ErrMalformed: a log entry, live message or checkpoint of a known version
+	// that cannot be decoded.
+	ErrMalformed = errors.New("store: malformed record")
 	// ErrVersion: a log entry, live message or checkpoint of a version that
-	// this release does not know (design rule: never skip it).
+	// this release does not know. It must never be skipped, for the picture
+	// would be another from there on.
 	ErrVersion = errors.New("store: record of an unknown version")
 	// ErrCorrupt: a checkpoint whose checksums do not fit.
 	ErrCorrupt = errors.New("store: checkpoint is corrupt")
 	// ErrConflict: a checkpoint was not written because another one was
 	// written meanwhile, or the epoch is another.
 	ErrConflict = errors.New("store: the checkpoint has changed meanwhile")
+	// ErrInvalid: the arguments of the call break its rules; Redis was not
+	// asked.
+	ErrInvalid = errors.New("store: invalid argument")
 	// ErrTooMany: the maximum number of canvases exists already.
 	ErrTooMany = errors.New("store: too many canvases")
 )
