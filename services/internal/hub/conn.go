@@ -66,8 +66,8 @@ type Resumption string
 
 // Resumptions.
 const (
-	Fresh      Resumption = "fresh"    // it did not claim a position
-	FromMemory Resumption = "memory"   // the history reaches back to its position
+	Fresh       Resumption = "fresh"    // it did not claim a position
+	FromMemory  Resumption = "memory"   // the history reaches back to its position
 	FromScratch Resumption = "snapshot" // it gets a whole picture
 )
 

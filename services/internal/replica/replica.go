@@ -1,0 +1,440 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/cloud-pixel/playground/services/canvas"
+	"github.com/cloud-pixel/playground/services/internal/store"
+)
+
+// Options of a replica. Zero values mean the defaults.
+type Options struct {
+	ID     string
+	Source Source
+	// Observer is told what happens; nil means nobody.
+	Observer Observer
+	// Recreate makes the canvas again, blank, when Redis lost it: its Spec
+	// stands here. Without it a missing canvas ends the replica.
+	Recreate *canvas.Spec
+	// Rescue is called with the last picture before a lost canvas is made
+	// again.
+	Rescue func(id string, at canvas.Position, f *canvas.Frozen)
+	// Recent is how many operations before the checkpoint are read at the
+	// start for those who resume (8,192; negative: none).
+	Recent int
+	// CheckEvery is the time between comparisons with the head (1 s, ± 20 %).
+	CheckEvery time.Duration
+	// LagAfter is how long a replica waits for the live message of an entry
+	// that it knows to exist before it reads the log (50 ms).
+	LagAfter time.Duration
+	// AuditEvery is the time between looks at the checkpoint's hash (10 s).
+	AuditEvery time.Duration
+	// ReadLimit is how many entries one read of the log asks for (256).
+	ReadLimit int
+	// CallTimeout bounds each call of the source (3 s).
+	CallTimeout time.Duration
+	Metrics     *Metrics
+	Logger      *slog.Logger
+}
+
+func (o *Options) setDefaults() {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	set(&o.CheckEvery, time.Second)
+	set(&o.LagAfter, 50*time.Millisecond)
+	set(&o.AuditEvery, 10*time.Second)
+	set(&o.CallTimeout, 3*time.Second)
+	if o.Recent == 0 {
+		o.Recent = 8192
+	}
+	if o.ReadLimit == 0 {
+		o.ReadLimit = 256
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// Errors of a replica.
+var (
+	// ErrStopped: the replica has ended, or stopped applying because of a
+	// record of an unknown version.
+	ErrStopped = errors.New("replica: stopped")
+	// ErrBehind: the log could not be reached, or not be caught up with in
+	// time.
+	ErrBehind = errors.New("replica: not up to date with the log")
+)
+
+// Replica follows one canvas. All methods except Run may be called by any
+// goroutine.
+type Replica struct {
+	o     Options
+	check *checker
+
+	mu        sync.Mutex
+	grid      *canvas.Grid
+	pos       canvas.Position
+	time      int64 // of the last entry, ms since the Unix epoch
+	loaded    chan struct{}
+	isLoaded  bool
+	err       error // set for good when the replica has stopped
+	moved     chan struct{}
+	reachable bool
+	frozen    *canvas.Frozen // of pos, or nil
+
+	// Owned by Run.
+	target   uint64 // the log is known to reach up to here
+	trail    trail
+	diverged bool        // from the checkpoint: to be loaded again
+	pending  *store.Mark // of a checkpoint ahead of this replica
+	expected chan uint64
+	repair   *time.Timer
+}
+
+// New returns a replica that does not run yet.
+func New(o Options) *Replica {
+	o.setDefaults()
+	r := &Replica{
+		o:        o,
+		loaded:   make(chan struct{}),
+		moved:    make(chan struct{}),
+		expected: make(chan uint64, 1),
+	}
+	r.check = newChecker(r)
+	return r
+}
+
+// ID returns the canvas's id.
+func (r *Replica) ID() string { return r.o.ID }
+
+// Loaded is closed when the replica has caught up with the log for the first
+// time, or has stopped: see Err.
+func (r *Replica) Loaded() <-chan struct{} { return r.loaded }
+
+// Err returns why the replica stopped applying, or nil.
+func (r *Replica) Err() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
+
+// Position returns the position up to which the picture is applied.
+func (r *Replica) Position() canvas.Position {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.pos
+}
+
+// Reachable tells whether the log could be reached lately.
+func (r *Replica) Reachable() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.reachable
+}
+
+// Spec returns the canvas's size and background; valid once loaded.
+func (r *Replica) Spec() canvas.Spec {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.grid == nil {
+		return canvas.Spec{}
+	}
+	return r.grid.Spec()
+}
+
+// Freeze returns the picture of this moment, its position and the time of its
+// last entry (ms since the Unix epoch, 0 when the canvas is blank). Valid once
+// loaded.
+func (r *Replica) Freeze() (*canvas.Frozen, canvas.Position, int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.frozen == nil {
+		r.frozen = r.grid.Freeze()
+	}
+	return r.frozen, r.pos, r.time
+}
+
+// At returns the colour of a cell on the canvas and the position at which it
+// is so. Valid once loaded.
+func (r *Replica) At(x, y int) (canvas.Color, canvas.Position) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.grid.At(x, y), r.pos
+}
+
+// Expect tells the replica that the log reaches up to at: it looks by itself
+// when no live message brings it there soon.
+func (r *Replica) Expect(at canvas.Position) {
+	if at.Epoch != r.Position().Epoch {
+		r.Refresh()
+		return
+	}
+	for {
+		select {
+		case r.expected <- at.Seq:
+			return
+		case seq := <-r.expected: // room for one: keep the greater
+			at.Seq = max(at.Seq, seq)
+		}
+	}
+}
+
+// Refresh has the replica compare itself with the log soon.
+func (r *Replica) Refresh() { r.check.kick() }
+
+// Sync returns when the picture has everything that the log held at some
+// moment after the call, or ErrBehind when that cannot be had before the
+// context ends. Calls that wait share one read of the head, but only one that
+// began after they came.
+func (r *Replica) Sync(ctx context.Context) error {
+	at, err := r.check.head(ctx)
+	if err != nil {
+		return errors.Join(ErrBehind, err)
+	}
+	return r.WaitFor(ctx, at)
+}
+
+// WaitFor returns when the picture has reached the position in its epoch;
+// ErrBehind when the context ends before.
+func (r *Replica) WaitFor(ctx context.Context, at canvas.Position) error {
+	for {
+		r.mu.Lock()
+		pos, err, moved := r.pos, r.err, r.moved
+		r.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		if pos.Epoch == at.Epoch && pos.Seq >= at.Seq {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return ErrBehind
+		}
+	}
+}
+
+// Run follows the log until the context ends. It waits for Redis at the start
+// as long as it takes.
+func (r *Replica) Run(ctx context.Context) {
+	sub := r.o.Source.Subscribe(ctx, r.o.ID)
+	defer func() { _ = sub.Close() }()
+	ctx, cancel := context.WithCancel(ctx)
+	var checking sync.WaitGroup
+	checking.Go(func() { r.check.run(ctx) })
+	defer checking.Wait()
+	defer cancel()
+	defer r.stop(ErrStopped)
+
+	r.repair = time.NewTimer(time.Hour)
+	defer r.repair.Stop()
+	audit := time.NewTicker(r.o.AuditEvery)
+	defer audit.Stop()
+
+	// The subscription first: what is published from its confirmation on is
+	// buffered there, and the log has all that was before.
+	due := false // a first load
+	for ctx.Err() == nil {
+		if due && !r.isLoaded && r.Err() == nil {
+			due = false
+			if !r.load(ctx) {
+				r.repair.Reset(jitter(r.o.CheckEvery / 2))
+			}
+		}
+		if r.diverged && r.isLoaded {
+			r.diverged = false
+			r.reload(ctx)
+		}
+		select {
+		case <-ctx.Done():
+		case event, open := <-sub.Events():
+			if !open {
+				return
+			}
+			switch event.Kind {
+			case store.Confirmed:
+				due = true
+				if r.isLoaded {
+					r.check.kick()
+				}
+			case store.Live:
+				r.o.Metrics.live.Inc()
+				if r.isLoaded {
+					r.receive(ctx, event.Entry)
+				}
+			case store.Unreadable:
+				r.unreadable(event.Err)
+			}
+		case seq := <-r.expected:
+			r.aim(seq)
+		case found := <-r.check.found:
+			r.checked(ctx, found)
+		case <-r.repair.C:
+			if due = !r.isLoaded; !due && r.target > r.pos.Seq {
+				r.catchUp(ctx)
+			}
+		case <-audit.C:
+			if r.isLoaded {
+				r.audit(ctx)
+			}
+		}
+	}
+}
+
+// aim notes how far the log is known to reach and sees to it that the replica
+// gets there.
+func (r *Replica) aim(seq uint64) {
+	if seq <= r.pos.Seq || seq <= r.target && r.target > r.pos.Seq {
+		return // there already, or under way
+	}
+	r.target = seq
+	r.repair.Reset(r.o.LagAfter)
+}
+
+// receive handles a live message.
+func (r *Replica) receive(ctx context.Context, e *canvas.Entry) {
+	if e.Epoch != r.pos.Epoch {
+		// It may be the first of a new epoch or the last of an old one: only
+		// the meta can tell.
+		r.o.Metrics.foreign.Inc()
+		r.check.kick()
+		return
+	}
+	rest := e.After(r.pos.Seq)
+	switch {
+	case rest == nil:
+		r.o.Metrics.duplicates.Inc()
+	case rest.First == r.pos.Seq+1:
+		r.apply(rest)
+	default:
+		r.o.Metrics.gaps.Inc()
+		r.target = max(r.target, e.Last())
+		r.catchUp(ctx)
+	}
+}
+
+// checked handles a comparison with the head of the log.
+func (r *Replica) checked(ctx context.Context, found finding) {
+	var stale *store.StaleError
+	switch {
+	case !r.isLoaded:
+	case errors.As(found.err, &stale):
+		if stale.Current.Epoch != r.pos.Epoch {
+			r.o.Metrics.epochs.Inc()
+			r.o.Logger.Warn("the canvas has a new epoch", "canvas", r.o.ID, "position", stale.Current.String(), "held", r.pos.String())
+			r.reload(ctx)
+		}
+	case errors.Is(found.err, store.ErrNotFound):
+		r.lost(ctx)
+	case found.err != nil:
+		r.setReachable(false)
+	case found.at.Epoch == r.pos.Epoch:
+		r.aim(found.at.Seq)
+		if r.pos.Seq >= found.at.Seq {
+			r.setReachable(true)
+		} else if !r.Reachable() {
+			r.catchUp(ctx) // back again: do not wait for live messages
+		}
+	}
+}
+
+// lost handles a canvas that Redis no longer has.
+func (r *Replica) lost(ctx context.Context) {
+	if r.o.Recreate == nil {
+		r.stop(store.ErrNotFound)
+		return
+	}
+	if r.isLoaded && r.o.Rescue != nil {
+		f, at, _ := r.Freeze()
+		r.o.Rescue(r.o.ID, at, f)
+	}
+	r.o.Logger.Error("the canvas is gone from Redis; it begins anew, blank", "canvas", r.o.ID, "held", r.pos.String())
+	r.reload(ctx)
+}
+
+// unreadable handles a record that cannot be decoded.
+func (r *Replica) unreadable(err error) {
+	r.o.Metrics.unreadable.Inc()
+	if errors.Is(err, store.ErrVersion) {
+		// Another release writes what this one cannot read. Going on would
+		// leave a hole.
+		r.stop(err)
+		return
+	}
+	r.o.Logger.Error("a live message cannot be read", "canvas", r.o.ID, "error", err)
+	r.check.kick()
+}
+
+// apply applies the next entry and tells the observer.
+func (r *Replica) apply(e *canvas.Entry) {
+	r.mu.Lock()
+	for i := range e.Ops {
+		if !r.grid.Apply(&e.Ops[i]) {
+			r.o.Metrics.noops.Inc()
+		}
+	}
+	r.pos.Seq, r.time = e.Last(), e.Time
+	r.frozen = nil
+	hash := r.grid.Hash()
+	close(r.moved)
+	r.moved = make(chan struct{})
+	r.mu.Unlock()
+	r.o.Metrics.applied.Add(float64(len(e.Ops)))
+	r.trail.add(e.Last(), hash)
+	if r.o.Observer != nil {
+		r.o.Observer.Applied(e)
+	}
+	if r.pending != nil && e.Last() >= r.pending.Position.Seq {
+		r.compare(r.pending)
+		r.pending = nil
+	}
+}
+
+func (r *Replica) setReachable(ok bool) {
+	r.mu.Lock()
+	changed := r.reachable != ok
+	r.reachable = ok
+	r.mu.Unlock()
+	if changed {
+		if ok {
+			r.o.Logger.Info("the log can be reached", "canvas", r.o.ID)
+		} else {
+			r.o.Logger.Warn("the log cannot be reached", "canvas", r.o.ID)
+		}
+		if r.o.Observer != nil {
+			r.o.Observer.Reachable(ok)
+		}
+	}
+}
+
+// stop ends the replica for good; readers learn why.
+func (r *Replica) stop(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err != nil {
+		return
+	}
+	r.err = err
+	if !errors.Is(err, ErrStopped) {
+		r.o.Logger.Error("the replica has stopped", "canvas", r.o.ID, "error", err)
+	}
+	close(r.moved)
+	r.moved = make(chan struct{})
+	if !r.isLoaded {
+		close(r.loaded)
+	}
+	r.isLoaded = false
+}
+
+func jitter(d time.Duration) time.Duration {
+	return d*4/5 + rand.N(d*2/5)
+}

@@ -1,0 +1,50 @@
+package replica
+
+import (
+	"context"
+
+	"github.com/cloud-pixel/playground/services/canvas"
+	"github.com/cloud-pixel/playground/services/internal/store"
+)
+
+// Source is the log as a replica and its writer use it; [store.Store] has its
+// methods and documents their errors.
+type Source interface {
+	Meta(ctx context.Context, id string) (store.Meta, error)
+	Create(ctx context.Context, id string, spec canvas.Spec, max int) (store.Meta, bool, error)
+	Check(ctx context.Context, id string, at canvas.Position) (canvas.Position, error)
+	Read(ctx context.Context, id string, since uint64, limit int) ([]*canvas.Entry, uint64, error)
+	LoadCheckpoint(ctx context.Context, id string) (*store.Checkpoint, error)
+	CheckpointMark(ctx context.Context, id string) (*store.Mark, error)
+	Append(ctx context.Context, id string, at canvas.Position, ops []store.AppendOp) (*store.Appended, error)
+	Subscribe(ctx context.Context, id string) Subscription
+}
+
+// Subscription delivers what is published for a canvas: in order mostly, but
+// entries may be late, repeated or missing.
+type Subscription interface {
+	Events() <-chan store.Event
+	Close() error
+}
+
+// FromStore returns the source that s is.
+func FromStore(s *store.Store) Source { return fromStore{s} }
+
+type fromStore struct{ *store.Store }
+
+func (s fromStore) Subscribe(ctx context.Context, id string) Subscription {
+	return s.Store.Subscribe(ctx, id)
+}
+
+// Observer is told what happens to a replica, by one goroutine at a time and
+// in order. Its methods must not wait for anything.
+type Observer interface {
+	// Restarted: the canvas now stands at this position, whatever was before.
+	// recent are entries that lead up to it without a hole, for those who
+	// resume.
+	Restarted(at canvas.Position, spec canvas.Spec, recent []*canvas.Entry)
+	// Applied: the next entry was applied.
+	Applied(e *canvas.Entry)
+	// Reachable tells that the log went away, or is back and caught up with.
+	Reachable(ok bool)
+}

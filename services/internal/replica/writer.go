@@ -1,0 +1,297 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/cloud-pixel/playground/services/internal/store"
+)
+
+// Errors of [Writer.Submit] and outcomes of operations. Each means that the
+// operation certainly is not in the log and will not get there.
+var (
+	// ErrQueueFull: as much waits as may.
+	ErrQueueFull = errors.New("replica: too much waits to be appended")
+	// ErrClosed: the writer has ended.
+	ErrClosed = errors.New("replica: the writer is closed")
+)
+
+// Owner learns what became of its operations: in the order in which they were
+// submitted, from the writer's goroutine. It must not wait for anything.
+type Owner interface {
+	// Appended: the operation is in the log, by this submission or an earlier
+	// one. state is the session's last operation there, at or after this one.
+	Appended(s *Submission, state store.SessionState, at *store.Appended)
+	// Refused: the operation is certainly not in the log ([store.ErrLogFull],
+	// [store.ErrRejected] or [ErrClosed]).
+	Refused(s *Submission, err error)
+}
+
+// Submission is an operation on its way to the log.
+type Submission struct {
+	store.AppendOp
+	Owner Owner
+}
+
+// size is what a submission counts against the limits, in bytes.
+func (s *Submission) size() int { return len(s.Encoded) + 64 }
+
+// WriterOptions of a writer. Zero values mean the defaults.
+type WriterOptions struct {
+	// MaxQueue bounds what waits, in bytes (16 MiB).
+	MaxQueue int
+	// Timeout bounds each append (3 s). Its outcome is then unknown and it is
+	// tried again.
+	Timeout time.Duration
+	// Backoff is the pause before another try: it doubles from Backoff (20 ms)
+	// to MaxBackoff (500 ms), and half of it is random.
+	Backoff, MaxBackoff time.Duration
+}
+
+// maxBatchPixels bounds the pixels of a batch that has more than one
+// operation, so that its broadcast stays in bounds too.
+const maxBatchPixels = 8192
+
+// Writer appends to the log of one canvas, for a whole process: one batch at a
+// time. Whatever is submitted during one append travels in the next, so
+// batches grow with the load and nothing waits for a timer. A batch whose
+// outcome is not known is tried again, the same operations in the same order,
+// until it is known; nothing overtakes it.
+type Writer struct {
+	o       WriterOptions
+	replica *Replica
+	source  Source
+	metrics *Metrics
+	logger  *slog.Logger
+
+	mu     sync.Mutex
+	queue  []*Submission
+	bytes  int // of the queue and the batch under way
+	closed bool
+	wake   chan struct{}
+}
+
+// NewWriter returns a writer for the replica's canvas. It appends while Run
+// runs.
+func NewWriter(r *Replica, o WriterOptions) *Writer {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	set(&o.Timeout, 3*time.Second)
+	set(&o.Backoff, 20*time.Millisecond)
+	set(&o.MaxBackoff, 500*time.Millisecond)
+	if o.MaxQueue == 0 {
+		o.MaxQueue = 16 << 20
+	}
+	return &Writer{
+		o: o, replica: r, source: r.o.Source, metrics: r.o.Metrics, logger: r.o.Logger,
+		wake: make(chan struct{}, 1),
+	}
+}
+
+// Submit puts an operation at the end of the queue. Number 0 is replaced by
+// what number returns: so the numbers of one session are given in the order of
+// the queue. It never waits.
+func (w *Writer) Submit(s *Submission, number func() uint64) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return ErrClosed
+	}
+	if s.Op.Number == 0 {
+		s.Op.Number = number()
+	}
+	s.Encoded = store.EncodeOp(nil, &s.Op)
+	if w.bytes+s.size() > w.o.MaxQueue {
+		w.metrics.refused.WithLabelValues("queue_full").Inc()
+		return ErrQueueFull
+	}
+	w.bytes += s.size()
+	w.queue = append(w.queue, s)
+	w.metrics.queueOps.Inc()
+	w.metrics.queueBytes.Add(float64(s.size()))
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// Idle tells whether nothing waits or is under way.
+func (w *Writer) Idle() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.bytes == 0
+}
+
+// Run appends until the context ends. What waits by then is refused; a batch
+// under way whose outcome is unknown has none: its owners hear nothing.
+func (w *Writer) Run(ctx context.Context) {
+	defer w.close()
+	for {
+		batch := w.take()
+		if batch == nil {
+			select {
+			case <-ctx.Done():
+				return
+			case <-w.wake:
+			}
+			continue
+		}
+		if !w.append(ctx, batch) {
+			w.release(batch)
+			return
+		}
+		w.release(batch)
+	}
+}
+
+// take removes the next batch from the queue.
+func (w *Writer) take() []*Submission {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n, size, pixels := 0, 0, 0
+	for n < len(w.queue) && n < store.MaxBatchOps {
+		s := w.queue[n]
+		size += len(s.Encoded)
+		pixels += len(s.Op.Pixels)
+		if n > 0 && (size > store.MaxBatchBytes || pixels > maxBatchPixels) {
+			break
+		}
+		n++
+	}
+	if n == 0 {
+		return nil
+	}
+	batch := w.queue[:n:n]
+	w.queue = w.queue[n:]
+	if len(w.queue) == 0 {
+		w.queue = nil // let the memory of a burst go
+	}
+	return batch
+}
+
+func (w *Writer) release(batch []*Submission) {
+	n := 0
+	for _, s := range batch {
+		n += s.size()
+	}
+	w.mu.Lock()
+	w.bytes -= n
+	w.mu.Unlock()
+	w.metrics.queueOps.Sub(float64(len(batch)))
+	w.metrics.queueBytes.Sub(float64(n))
+}
+
+// append brings a batch into the log and tells the owners. It returns false
+// when the context ended before the outcome was known.
+func (w *Writer) append(ctx context.Context, batch []*Submission) bool {
+	ops := make([]store.AppendOp, len(batch))
+	for i, s := range batch {
+		ops[i] = s.AppendOp
+	}
+	w.metrics.batches.Inc()
+	w.metrics.batchOps.Observe(float64(len(batch)))
+	backoff := w.o.Backoff
+	uncertain := false // an earlier try may have appended the batch, or still may
+	for {
+		call, cancel := context.WithTimeout(ctx, w.o.Timeout)
+		done, err := w.source.Append(call, w.replica.ID(), w.replica.Position(), ops)
+		cancel()
+		var stale *store.StaleError
+		switch {
+		case err == nil:
+			w.replica.Expect(done.Position)
+			w.deliver(batch, done)
+			return true
+		case errors.As(err, &stale):
+			// Nothing was appended; the same again in the new epoch, as soon
+			// as the replica is there.
+			w.replica.Refresh()
+			wait, stop := context.WithTimeout(ctx, w.o.MaxBackoff)
+			_ = w.replica.WaitFor(wait, stale.Current)
+			stop()
+		case errors.Is(err, store.ErrNotFound):
+			w.replica.Refresh() // it creates the canvas again, or ends
+			if errors.Is(w.replica.Err(), store.ErrNotFound) && !uncertain {
+				w.refuse(batch, err)
+				return true
+			}
+			backoff = w.pause(ctx, backoff)
+		case (errors.Is(err, store.ErrLogFull) || errors.Is(err, store.ErrRejected)) && !uncertain:
+			w.logger.Warn("the log refused operations", "canvas", w.replica.ID(), "operations", len(batch), "error", err)
+			w.refuse(batch, err)
+			return true
+		default:
+			if !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrLogFull) && !errors.Is(err, store.ErrRejected) {
+				uncertain = true
+			}
+			if ctx.Err() == nil {
+				w.logger.Warn("an append failed; trying it again", "canvas", w.replica.ID(), "operations", len(batch), "error", err)
+			}
+			w.replica.Refresh() // it finds out whether the log is away
+			backoff = w.pause(ctx, backoff)
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		w.metrics.retries.Inc()
+	}
+}
+
+func (w *Writer) deliver(batch []*Submission, done *store.Appended) {
+	w.metrics.appended.Add(float64(done.Count))
+	w.metrics.repeated.Add(float64(len(batch) - done.Count))
+	oldest := batch[0].Op.Received
+	for _, s := range batch {
+		oldest = min(oldest, s.Op.Received)
+		s.Owner.Appended(s, done.Sessions[s.Session], done)
+	}
+	if oldest > 0 {
+		w.metrics.durability.Observe(float64(time.Now().UnixMicro()-oldest) / 1e6)
+	}
+}
+
+func (w *Writer) refuse(batch []*Submission, err error) {
+	reason := "rejected"
+	if errors.Is(err, store.ErrLogFull) {
+		reason = "log_full"
+	}
+	w.metrics.refused.WithLabelValues(reason).Add(float64(len(batch)))
+	for _, s := range batch {
+		s.Owner.Refused(s, err)
+	}
+}
+
+// pause waits before another try and returns the next pause.
+func (w *Writer) pause(ctx context.Context, backoff time.Duration) time.Duration {
+	timer := time.NewTimer(backoff/2 + rand.N(backoff/2+1))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+	return min(2*backoff, w.o.MaxBackoff)
+}
+
+// close refuses what still waits.
+func (w *Writer) close() {
+	w.mu.Lock()
+	w.closed = true
+	rest := w.queue
+	w.queue = nil
+	w.mu.Unlock()
+	if len(rest) == 0 {
+		return
+	}
+	w.release(rest)
+	for _, s := range rest {
+		s.Owner.Refused(s, ErrClosed)
+	}
+}
