@@ -149,7 +149,7 @@ func TestRedis(t *testing.T) {
 }
 
 func TestRedisHidesItsPasswords(t *testing.T) {
-	c := config.Redis{URL: "redis://user:hunter2@example.org:6379/1?password=hunter2", Password: "hunter2"}
+	c := config.Redis{URL: "redis://user:hunter2@example.org:6379/1?sentinel_password=hunter2&master_name=m", Password: "hunter2"}
 	var log strings.Builder
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "redis", c, "in", struct{ R config.Redis }{c})
 	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "redis", c)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -57,15 +58,20 @@ func checkRedisURL(s string) error {
 	return nil
 }
 
-// String returns the address without any password.
+// String returns the address without any user and password.
 func (c Redis) String() string {
 	u, err := url.Parse(c.URL)
 	if err != nil {
 		return "redis (address hidden)"
 	}
 	u.User = nil
-	// Options such as ?password=… are not needed to know the server either.
-	u.RawQuery = ""
+	q := u.Query() // of a Sentinel set or cluster: more addresses, and maybe passwords
+	for key := range q {
+		if strings.Contains(strings.ToLower(key), "password") {
+			q.Del(key)
+		}
+	}
+	u.RawQuery = q.Encode()
 	return u.String()
 }
 
