@@ -41,8 +41,12 @@ const (
 // bytes: a message may exceed it by one operation.
 const MaxUpdatesBody = 32 << 10
 
-// errTruncated tells that a message ends before its contents do.
-var errTruncated = errors.New("protocol: message is truncated")
+var (
+	// errTruncated tells that a message ends before its contents do.
+	errTruncated = errors.New("protocol: message is truncated")
+	// errTooGreat tells that a number is greater than its field allows.
+	errTooGreat = errors.New("protocol: number is out of range")
+)
 
 // appendMessage appends a message whose body is written by body.
 func appendMessage(b []byte, kind byte, body func([]byte) []byte) []byte {
@@ -182,16 +186,28 @@ func appendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// reader takes values off the front of b. After the first that is not whole it
-// gives zeros, and err tells.
+// reader takes values off the front of b. After the first that is not whole or
+// too great it gives zeros, and err tells.
 type reader struct {
 	b   []byte
 	err error
 }
 
+// fail keeps the first error only: what follows it has no meaning.
+func (r *reader) fail(truncated bool) {
+	switch {
+	case r.err != nil:
+	case truncated:
+		r.err = errTruncated
+	default:
+		r.err = errTooGreat
+	}
+	r.b = nil
+}
+
 func (r *reader) bytes(n uint64) []byte {
 	if r.err != nil || uint64(len(r.b)) < n {
-		r.b, r.err = nil, errors.Join(r.err, errTruncated)
+		r.fail(true)
 		return nil
 	}
 	v := r.b[:n:n]
@@ -231,7 +247,7 @@ func (r *reader) u64() uint64 {
 func (r *reader) uvarint() uint64 {
 	v, n := binary.Uvarint(r.b)
 	if r.err != nil || n <= 0 || v > MaxNumber {
-		r.b, r.err = nil, errors.Join(r.err, errTruncated)
+		r.fail(n == 0)
 		return 0
 	}
 	r.b = r.b[n:]
@@ -241,7 +257,7 @@ func (r *reader) uvarint() uint64 {
 func (r *reader) zigzag() int64 {
 	v, n := binary.Varint(r.b)
 	if r.err != nil || n <= 0 || v > 0xFFFF || v < -0xFFFF {
-		r.b, r.err = nil, errors.Join(r.err, errTruncated)
+		r.fail(n == 0)
 		return 0
 	}
 	r.b = r.b[n:]
