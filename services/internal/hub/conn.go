@@ -32,6 +32,9 @@ type Conn struct {
 	sink Sink
 	hub  *Hub // set by Join
 
+	done chan struct{} // see Done
+	once sync.Once
+
 	mu      sync.Mutex
 	codec   Codec
 	control []byte // frames that wait
@@ -59,7 +62,9 @@ type Conn struct {
 }
 
 // NewConn returns a connection that belongs to no hub yet.
-func NewConn(s Sink, c Codec) *Conn { return &Conn{sink: s, codec: c, index: -1} }
+func NewConn(s Sink, c Codec) *Conn {
+	return &Conn{sink: s, codec: c, index: -1, done: make(chan struct{})}
+}
 
 // Resumption tells how a connection gets what it missed.
 type Resumption string
@@ -131,7 +136,14 @@ func (h *Hub) Leave(c *Conn) {
 	c.mu.Lock()
 	c.failed, c.control = true, nil
 	c.mu.Unlock()
+	c.finish()
 }
+
+// Done is closed when nothing will be written any more: the close frame was
+// handed to the socket, the connection failed, or it left.
+func (c *Conn) Done() <-chan struct{} { return c.done }
+
+func (c *Conn) finish() { c.once.Do(func() { close(c.done) }) }
 
 // Codec returns the connection's codec.
 func (c *Conn) Codec() Codec {
@@ -165,6 +177,12 @@ func (c *Conn) Send(m protocol.ServerMessage) {
 // Pong answers a client's ping frame.
 func (c *Conn) Pong(payload []byte) {
 	c.enqueue(appendFrame(nil, framePong, payload[:min(len(payload), 125)]), false)
+}
+
+// Frame queues a frame that somebody else has made whole, such as the
+// WebSocket library's close frame after a violation of the protocol.
+func (c *Conn) Frame(frame []byte) {
+	c.enqueue(frame, len(frame) > 0 && frame[0] == frameClose)
 }
 
 // Close queues a close frame behind what waits for this connection alone.
@@ -207,6 +225,7 @@ func (c *Conn) enqueue(frames []byte, last bool) {
 		if c.hub != nil {
 			c.hub.metrics.slow.Inc()
 		}
+		c.finish()
 		_ = c.sink.Close()
 		return
 	}

@@ -134,7 +134,7 @@ type plan struct {
 	out       []byte
 	immutable bool // out may be kept
 	more      bool // another plan may follow at once
-	control   bool
+	last      bool // the close frame is in it, or was in an earlier one
 	chunk     *chunk
 }
 
@@ -144,6 +144,9 @@ func (f *Flusher) serve(h *Hub, c *Conn) {
 	for !c.blocked.Load() {
 		p := f.plan(h, c)
 		if len(p.out) == 0 {
+			if p.last {
+				c.finish()
+			}
 			if p.more {
 				continue
 			}
@@ -170,6 +173,9 @@ func (f *Flusher) serve(h *Hub, c *Conn) {
 			go f.drain(h, c, rest)
 			return
 		}
+		if p.last {
+			c.finish()
+		}
 		if !p.more {
 			return
 		}
@@ -193,7 +199,7 @@ func (f *Flusher) plan(h *Hub, c *Conn) plan {
 		return plan{}
 	}
 	if closing {
-		return plan{out: out}
+		return plan{out: out, last: true}
 	}
 	if c.status != h.status.version {
 		c.status = h.status.version
@@ -254,7 +260,7 @@ func (f *Flusher) planPicture(h *Hub, c *Conn, codec Codec, out []byte) plan {
 			c.mu.Unlock()
 			out = append(out, closeFrame(protocol.CloseSlow, "missed updates, load the canvas again")...)
 			f.scratch = out
-			return plan{out: out}
+			return plan{out: out, last: true}
 		}
 		p := h.pictures.get(codec, c)
 		if p == nil {
@@ -326,5 +332,6 @@ func (c *Conn) fail() {
 	c.mu.Lock()
 	c.failed, c.control = true, nil
 	c.mu.Unlock()
+	c.finish()
 	_ = c.sink.Close()
 }

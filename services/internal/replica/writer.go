@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cloud-pixel/playground/services/internal/store"
+	"github.com/cloud-pixel/playground/services/protocol"
 )
 
 // Errors of [Writer.Submit] and outcomes of operations. Each means that the
@@ -27,7 +28,9 @@ type Owner interface {
 	// one. state is the session's last operation there, at or after this one.
 	Appended(s *Submission, state store.SessionState, at *store.Appended)
 	// Refused: the operation is certainly not in the log ([store.ErrLogFull],
-	// [store.ErrRejected] or [ErrClosed]).
+	// [store.ErrRejected] or [ErrClosed]). From the moment of this call the
+	// owner submits nothing of the session that comes after it, until it
+	// submits it again.
 	Refused(s *Submission, err error)
 }
 
@@ -264,7 +267,28 @@ func (w *Writer) refuse(batch []*Submission, err error) {
 		reason = "log_full"
 	}
 	w.metrics.refused.WithLabelValues(reason).Add(float64(len(batch)))
+	sessions := make(map[protocol.Session]bool)
 	for _, s := range batch {
+		sessions[s.Session] = true
+		s.Owner.Refused(s, err)
+	}
+	// What waits behind a refused operation of the same session is refused
+	// too. Were it appended, the session would have passed the refused number,
+	// and that operation, when it is sent again, would count as a duplicate and
+	// be lost. The owners know by now and submit nothing more after it.
+	w.mu.Lock()
+	var behind, rest []*Submission
+	for _, s := range w.queue {
+		if sessions[s.Session] {
+			behind = append(behind, s)
+		} else {
+			rest = append(rest, s)
+		}
+	}
+	w.queue = rest
+	w.mu.Unlock()
+	w.release(behind)
+	for _, s := range behind {
 		s.Owner.Refused(s, err)
 	}
 }
