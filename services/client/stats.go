@@ -1,0 +1,68 @@
+package client
+
+import (
+	"maps"
+	"time"
+
+	"github.com/cloud-pixel/playground/services/protocol"
+)
+
+// Stats are a client's counters since its start.
+type Stats struct {
+	// Connecting.
+	Attempts    uint64         // to connect
+	Failures    uint64         // attempts that ended before the gateway's first message
+	Connected   uint64         // connections on which the gateway's first message came
+	Disconnects map[int]uint64 // established connections that ended, by close code
+	Pings       uint64         // of gateways, answered
+
+	// Sending.
+	Sent    uint64 // operations, each time one was handed to a socket
+	Resent  uint64 // of those, the ones that had been sent before
+	Acked   uint64 // operations
+	Refused map[protocol.Code]uint64
+	Expired uint64 // operations given up because of their age
+	Outbox  int    // operations that wait now
+
+	// Receiving. A message is one of operations, a range, a pixel or a reset.
+	Bytes      uint64 // of frames, without their headers
+	Frames     uint64
+	Updates    uint64 // messages, whatever became of them
+	Ranges     uint64 // messages applied that stand for more than one operation conflated
+	Ops        uint64 // positions that came by messages, each counted once
+	Conflated  uint64 // of those, the ones that came in ranges
+	Pixels     uint64 // applied
+	Gaps       uint64 // messages that began behind the next position
+	Duplicates uint64 // messages that were known as a whole
+	Overlaps   uint64 // messages that were known in part
+	// OutOfOrder counts messages that came after a later one: those that would
+	// have filled a gap, seen while the connection was being dropped for it.
+	OutOfOrder   uint64
+	Buffered     uint64 // messages that had to wait for a picture
+	Snapshots    uint64 // applied
+	BadSnapshots uint64 // that did not fit their hash or announcement
+	Reloads      uint64 // of the picture by REST
+	ReloadErrors uint64 // attempts that failed or were behind
+	Resyncs      uint64 // times that the client had to ask anew: gaps, bad snapshots, requests of the gateway
+
+	// Recovery: from the loss of a connection to being able to go on.
+	Recoveries  map[RecoveryKind]uint64
+	RecoverySum time.Duration
+	RecoveryMax time.Duration
+}
+
+func newStats() Stats {
+	return Stats{
+		Disconnects: map[int]uint64{},
+		Refused:     map[protocol.Code]uint64{},
+		Recoveries:  map[RecoveryKind]uint64{},
+	}
+}
+
+// clone returns a copy that shares no map.
+func (s Stats) clone() Stats {
+	s.Disconnects = maps.Clone(s.Disconnects)
+	s.Refused = maps.Clone(s.Refused)
+	s.Recoveries = maps.Clone(s.Recoveries)
+	return s
+}
