@@ -1,0 +1,11 @@
+// Package web holds the page of the playground: static files that run in the
+// browser as they are, without a build step. Tests are not part of it.
+package web
+
+import "embed"
+
+// Files holds index.html and what it refers to, by the path below the site's
+// root: index.html, style.css, favicon.svg, js/….
+//
+//go:embed index.html style.css favicon.svg js/*.js
+var Files embed.FS

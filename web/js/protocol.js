@@ -1,0 +1,417 @@
+// The binary codec (subprotocol pixel.v1), as docs/PROTOCOL.md gives it.
+//
+// A frame holds one or more messages; a message is its type (1 byte), the
+// length of its body (uvarint) and the body. Messages of unknown types are
+// skipped by their length. Colours are numbers 0xRRGGBB. Pixels are flat
+// arrays [x, y, colour, x, y, colour, …]: a canvas changes by thousands of
+// them at once. Epochs are 32 lower-case hexadecimal digits.
+
+export const SUBPROTOCOL = 'pixel.v1';
+export const VERSION = 1;
+
+/** Greatest number of an operation and of a position. */
+export const MAX_NUMBER = Number.MAX_SAFE_INTEGER;
+/** Greatest number of pixels in one operation. */
+export const MAX_PIXELS = 4096;
+/** Greatest length of a name in characters (Unicode code points). */
+export const MAX_NAME = 20;
+/** Greatest number of bytes of a snapshot band's cells. */
+export const MAX_BAND = 60 << 10;
+/** Greatest width and height of a canvas. */
+export const MAX_SIDE = 4096;
+
+export const Type = Object.freeze({
+  connected: 0x01,
+  updates: 0x02,
+  range: 0x03,
+  ack: 0x04,
+  error: 0x05,
+  status: 0x06,
+  snapshotBegin: 0x07,
+  snapshotBand: 0x08,
+  presence: 0x09,
+  pong: 0x0a,
+  hello: 0x41,
+  draw: 0x42,
+  setName: 0x43,
+  ping: 0x44,
+  telemetry: 0x45,
+  cursor: 0x46,
+});
+
+export const Close = Object.freeze({
+  normal: 1000,
+  policy: 1008,
+  restart: 1012,
+  notFound: 4404,
+  slow: 4408,
+  replaced: 4409,
+  unavailable: 4503,
+});
+
+export const Code = Object.freeze({
+  invalidFormat: 1,
+  unknownType: 2,
+  invalidPixel: 3,
+  outOfBounds: 4,
+  invalidName: 5,
+  invalidHello: 6,
+  unsupported: 7,
+  rateLimited: 16,
+  busy: 17,
+  degraded: 18,
+  draining: 19,
+  logFull: 20,
+});
+
+/** Tells whether the same operation may succeed later. */
+export const isTransient = (code) => code >= 16;
+
+const STATES = { 1: 'live', 2: 'degraded', 3: 'draining' };
+
+const PAINT = 1;
+const RESET = 2;
+const KIND = 0x03;
+const SINGLE = 0x04;
+const UNIFORM = 0x08;
+
+/** Thrown for bytes that are not what the protocol says. */
+export class ProtocolError extends Error {}
+
+const utf8 = new TextEncoder();
+const text = new TextDecoder();
+
+/** Bytes that grow as they are written. */
+export class Writer {
+  #bytes = new Uint8Array(64);
+  length = 0;
+
+  #room(n) {
+    if (this.length + n <= this.#bytes.length) return;
+    const larger = new Uint8Array(Math.max(2 * this.#bytes.length, this.length + n));
+    larger.set(this.#bytes.subarray(0, this.length));
+    this.#bytes = larger;
+  }
+
+  u8(value) {
+    this.#room(1);
+    this.#bytes[this.length++] = value;
+    return this;
+  }
+
+  u16(value) {
+    return this.u8(value).u8(value >>> 8);
+  }
+
+  u32(value) {
+    return this.u16(value).u16(value >>> 16);
+  }
+
+  uvarint(value) {
+    while (value >= 0x80) {
+      this.u8(0x80 | (value % 0x80));
+      value = Math.floor(value / 0x80);
+    }
+    return this.u8(value);
+  }
+
+  zigzag(value) {
+    return this.uvarint(value < 0 ? -2 * value - 1 : 2 * value);
+  }
+
+  color(value) {
+    return this.u8(value >>> 16).u8(value >>> 8).u8(value);
+  }
+
+  bytes(more) {
+    this.#room(more.length);
+    this.#bytes.set(more, this.length);
+    this.length += more.length;
+    return this;
+  }
+
+  string(value) {
+    const encoded = utf8.encode(value);
+    return this.uvarint(encoded.length).bytes(encoded);
+  }
+
+  /** The bytes so far, as a copy. */
+  finish() {
+    return this.#bytes.slice(0, this.length);
+  }
+}
+
+/** Takes values off the front of bytes; throws ProtocolError past the end. */
+export class Reader {
+  #bytes;
+  #at = 0;
+
+  constructor(bytes) {
+    this.#bytes = bytes;
+  }
+
+  get left() {
+    return this.#bytes.length - this.#at;
+  }
+
+  bytes(n) {
+    if (n > this.left) throw new ProtocolError('message is truncated');
+    this.#at += n;
+    return this.#bytes.subarray(this.#at - n, this.#at);
+  }
+
+  rest() {
+    return this.bytes(this.left);
+  }
+
+  u8() {
+    if (this.left === 0) throw new ProtocolError('message is truncated');
+    return this.#bytes[this.#at++];
+  }
+
+  u16() {
+    return this.u8() | (this.u8() << 8);
+  }
+
+  u32() {
+    return (this.u16() | (this.u16() << 16)) >>> 0;
+  }
+
+  u64() {
+    const low = BigInt(this.u32());
+    return (BigInt(this.u32()) << 32n) | low;
+  }
+
+  uvarint() {
+    let value = 0;
+    for (let scale = 1, n = 0; n < 10; n++, scale *= 0x80) {
+      const byte = this.u8();
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) {
+        if (value > MAX_NUMBER) break;
+        return value;
+      }
+    }
+    throw new ProtocolError('number has more than 53 bits');
+  }
+
+  zigzag() {
+    const value = this.uvarint();
+    const signed = value % 2 === 0 ? value / 2 : -(value + 1) / 2;
+    if (Math.abs(signed) > 0xffff) throw new ProtocolError('coordinate out of range');
+    return signed;
+  }
+
+  color() {
+    return (this.u8() << 16) | (this.u8() << 8) | this.u8();
+  }
+
+  string() {
+    return text.decode(this.bytes(this.uvarint()));
+  }
+
+  epoch() {
+    return toHex(this.bytes(16));
+  }
+}
+
+export function toHex(bytes) {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+export function fromHex(hex) {
+  if (!/^([0-9a-f]{2})*$/.test(hex)) throw new ProtocolError('not hexadecimal');
+  return Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
+}
+
+/** "#RRGGBB" of a colour. */
+export function formatColor(color) {
+  return '#' + color.toString(16).toUpperCase().padStart(6, '0');
+}
+
+/** The colour of "#RRGGBB", or null. */
+export function parseColor(value) {
+  return /^#[0-9a-f]{6}$/i.test(value) ? parseInt(value.slice(1), 16) : null;
+}
+
+// ---- operations -------------------------------------------------------------
+
+/** Writes kind, colours and pixels of a painting operation. */
+export function writeBody(w, pixels) {
+  const count = pixels.length / 3;
+  if (count < 1 || count > MAX_PIXELS) throw new ProtocolError(`${count} pixels in an operation`);
+  if (count === 1) {
+    return w.u8(PAINT | SINGLE).uvarint(pixels[0]).uvarint(pixels[1]).color(pixels[2]);
+  }
+  let uniform = true;
+  for (let i = 5; i < pixels.length && uniform; i += 3) uniform = pixels[i] === pixels[2];
+  w.u8(uniform ? PAINT | UNIFORM : PAINT).uvarint(count);
+  if (uniform) w.color(pixels[2]);
+  for (let i = 0, x = 0, y = 0; i < pixels.length; i += 3) {
+    w.zigzag(pixels[i] - x).zigzag(pixels[i + 1] - y);
+    if (!uniform) w.color(pixels[i + 2]);
+    x = pixels[i];
+    y = pixels[i + 1];
+  }
+  return w;
+}
+
+/** Reads an operation: {kind: 'paint', pixels} or {kind: 'reset', color}. */
+export function readBody(r) {
+  const head = r.u8();
+  if (head === RESET) return { kind: 'reset', color: r.color() };
+  if ((head & KIND) !== PAINT || (head & ~(KIND | SINGLE | UNIFORM)) !== 0 || head === (PAINT | SINGLE | UNIFORM)) {
+    throw new ProtocolError(`unknown head 0x${head.toString(16)} of an operation`);
+  }
+  if (head & SINGLE) {
+    const pixels = [r.uvarint(), r.uvarint(), r.color()];
+    if (pixels[0] > 0xffff || pixels[1] > 0xffff) throw new ProtocolError('coordinate out of range');
+    return { kind: 'paint', pixels };
+  }
+  const count = r.uvarint();
+  if (count < 1 || count > MAX_PIXELS) throw new ProtocolError(`${count} pixels in an operation`);
+  const uniform = (head & UNIFORM) !== 0 ? r.color() : null;
+  return { kind: 'paint', pixels: readPoints(r, count, uniform) };
+}
+
+function readPoints(r, count, uniform) {
+  if (2 * count > r.left) throw new ProtocolError('message is truncated');
+  const pixels = new Array(3 * count);
+  for (let i = 0, x = 0, y = 0; i < pixels.length; i += 3) {
+    x += r.zigzag();
+    y += r.zigzag();
+    if (x < 0 || x > 0xffff || y < 0 || y > 0xffff) throw new ProtocolError('coordinate out of range');
+    pixels[i] = x;
+    pixels[i + 1] = y;
+    pixels[i + 2] = uniform ?? r.color();
+  }
+  return pixels;
+}
+
+// ---- what the page sends ----------------------------------------------------
+
+function message(type, write) {
+  const body = new Writer();
+  write?.(body);
+  return new Writer().u8(type).uvarint(body.length).bytes(body.finish()).finish();
+}
+
+/** @param {string} session 32 hexadecimal digits */
+export const hello = (session) => message(Type.hello, (w) => w.u8(VERSION).bytes(fromHex(session)));
+
+/**
+ * @param {number} number of the operation within its session
+ * @param {number[]} pixels flat: x, y, colour
+ * @param {Uint8Array} [trace] 25 bytes: W3C trace context
+ */
+export const draw = (number, pixels, trace) =>
+  message(Type.draw, (w) => {
+    w.uvarint(number).u8(trace ? 1 : 0);
+    if (trace) w.bytes(trace);
+    writeBody(w, pixels);
+  });
+
+export const setName = (name) => message(Type.setName, (w) => w.bytes(utf8.encode(name)));
+export const ping = () => message(Type.ping);
+export const telemetry = (kind, millis) => message(Type.telemetry, (w) => w.u8(kind).u32(millis));
+export const cursor = (x, y) => message(Type.cursor, (w) => w.uvarint(x).uvarint(y));
+
+/** Several messages as one frame. */
+export function frame(messages) {
+  const w = new Writer();
+  for (const m of messages) w.bytes(m);
+  return w.finish();
+}
+
+// ---- what the gateway sends -------------------------------------------------
+
+/**
+ * Reads the messages of a frame, in order.
+ * @param {Uint8Array} bytes
+ * @returns {object[]} each with its type's name as `type`
+ */
+export function decode(bytes) {
+  const r = new Reader(bytes);
+  const messages = [];
+  while (r.left > 0) {
+    const type = r.u8();
+    const body = new Reader(r.bytes(r.uvarint()));
+    const decoder = decoders[type];
+    if (!decoder) continue;
+    const m = decoder(body);
+    if (body.left !== 0) throw new ProtocolError(`${body.left} bytes too many in a message`);
+    messages.push(m);
+  }
+  return messages;
+}
+
+const readSpec = (r) => ({ width: r.u16(), height: r.u16(), background: r.color() });
+
+const decoders = {
+  [Type.connected](r) {
+    const version = r.u8();
+    if (version !== VERSION) throw new ProtocolError(`version ${version} is not supported`);
+    return {
+      type: 'connected',
+      epoch: r.epoch(),
+      seq: r.uvarint(),
+      ...readSpec(r),
+      author: r.u32(),
+      canvas: r.string(),
+      pod: r.string(),
+      clientId: r.string(),
+    };
+  },
+  [Type.updates](r) {
+    const m = { type: 'updates', first: r.uvarint(), time: r.uvarint(), ops: [] };
+    while (r.left > 0) {
+      const author = r.u32();
+      const number = r.uvarint();
+      m.ops.push({ author, number, ...readBody(r) });
+    }
+    return m;
+  },
+  [Type.range](r) {
+    const m = { type: 'range', prev: r.uvarint(), seq: r.uvarint(), time: r.uvarint(), reset: null, pixels: [] };
+    const flags = r.u8();
+    if (flags > 1) throw new ProtocolError(`unknown flags 0x${flags.toString(16)} of a range`);
+    if (flags) m.reset = r.color();
+    while (r.left > 0) {
+      const color = r.color();
+      for (const value of readPoints(r, r.uvarint(), color)) m.pixels.push(value);
+    }
+    return m;
+  },
+  [Type.ack]: (r) => ({ type: 'ack', number: r.uvarint(), seq: r.uvarint() }),
+  [Type.error]: (r) => ({
+    type: 'error',
+    code: r.u8(),
+    number: r.uvarint(),
+    retryAfter: r.uvarint(),
+    message: text.decode(r.rest()),
+  }),
+  [Type.status]: (r) => ({ type: 'status', state: STATES[r.u8()] ?? 'unknown' }),
+  [Type.snapshotBegin]: (r) => ({
+    type: 'snapshotBegin',
+    epoch: r.epoch(),
+    seq: r.uvarint(),
+    ...readSpec(r),
+    hash: r.u64(),
+    bands: r.uvarint(),
+  }),
+  [Type.snapshotBand]: (r) => ({
+    type: 'snapshotBand',
+    index: r.uvarint(),
+    x: r.uvarint(),
+    y: r.uvarint(),
+    width: r.uvarint(),
+    height: r.uvarint(),
+    data: r.rest(),
+  }),
+  [Type.presence](r) {
+    const m = { type: 'presence', active: r.uvarint(), time: r.uvarint(), users: [] };
+    for (let n = r.uvarint(); n > 0; n--) m.users.push({ author: r.u32(), name: r.string() });
+    return m;
+  },
+  [Type.pong]: (r) => ({ type: 'pong', time: r.uvarint() }),
+};
