@@ -145,7 +145,13 @@ func (c *child) ready(ctx context.Context, p *process) error {
 	defer func() { _ = client.Close() }()
 	pid := fmt.Sprintf("process_id:%d\r", p.cmd.Process.Pid)
 	for {
-		info, err := client.Info(ctx, "server", "persistence").Result()
+		// The client would complain in the log of each try to connect.
+		listens, err := new(net.Dialer).DialContext(ctx, "tcp", c.addr())
+		var info string
+		if err == nil {
+			_ = listens.Close() // it carried nothing
+			info, err = client.Info(ctx, "server", "persistence").Result()
+		}
 		switch {
 		case err == nil && !strings.Contains(info, pid):
 			return errPortTaken
