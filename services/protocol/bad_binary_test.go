@@ -181,7 +181,7 @@ func TestBadServerBinary(t *testing.T) {
 				handled++
 				return nil
 			})
-		if err == nil || handled != row.handled {
+			if err == nil || handled != row.handled {
 				t.Errorf("error %v after %d messages; want one after %d", err, handled, row.handled)
 			}
 		})

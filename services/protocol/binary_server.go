@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/cloud-pixel/playground/services/canvas"
@@ -272,6 +273,7 @@ func (r *reader) rangeBody() (Range, error) {
 		if r.err != nil || n > uint64(len(r.b))/2 {
 			return g, errTruncated
 		}
+		g.Cells = slices.Grow(g.Cells, int(n))
 		var x, y int64
 		for range n {
 			x, y = x+r.zigzag(), y+r.zigzag()
