@@ -159,7 +159,9 @@ test('a connection that ends takes its unfinished snapshot with it', async () =>
 });
 
 test('bad snapshots break and leave the picture alone', async (t) => {
-  const good = () => snapshot(blank(), EPOCH, 200, 2);
+  const picture = blank();
+  picture.paint([0, 2, GREEN]);
+  const good = () => snapshot(picture, EPOCH, 200, 2);
   const cases = {
     'wrong hash': (m) => (m[0].hash += 1n, m),
     'band off the canvas': (m) => (m[2].y = 2, m[2].height = 2, m),
