@@ -71,6 +71,9 @@ type Resumption string
 
 // Resumptions.
 const (
+	// FromLog: as FromMemory, after the history was extended from the log for
+	// it. Join itself never gives it.
+	FromLog     Resumption = "log"
 	Fresh       Resumption = "fresh"    // it did not claim a position
 	FromMemory  Resumption = "memory"   // the history reaches back to its position
 	FromScratch Resumption = "snapshot" // it gets a whole picture

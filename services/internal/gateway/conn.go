@@ -1,0 +1,401 @@
+package gateway
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cloud-pixel/playground/services/canvas"
+	"github.com/cloud-pixel/playground/services/internal/hub"
+	"github.com/cloud-pixel/playground/services/internal/replica"
+	"github.com/cloud-pixel/playground/services/internal/store"
+	"github.com/cloud-pixel/playground/services/protocol"
+	"github.com/gorilla/websocket"
+	"golang.org/x/time/rate"
+)
+
+// How long the log remembers the last operation of a session after it.
+const (
+	sessionTTL = 24 * time.Hour
+	privateTTL = 10 * time.Minute // of a session that ends with its connection
+)
+
+// conn is one client. Its goroutine reads; the hub writes.
+type conn struct {
+	gateway *Gateway
+	room    *room
+	ws      *websocket.Conn
+	socket  *socket
+	out     *hub.Conn
+	binary  bool
+	spec    canvas.Spec
+	id      string
+	release func() // gives back the place among the connections of its address
+
+	messages *rate.Limiter
+	pixels   *rate.Limiter
+	offences *rate.Limiter
+
+	extended time.Time // read deadline last set; the reader's
+
+	draining atomic.Bool  // operations are refused from now on
+	closedBy atomic.Int64 // close code that this side sent, 0 for none
+
+	// mu orders the submission of operations against their refusal by the
+	// writer.
+	mu       sync.Mutex
+	name     string
+	key      protocol.Session
+	author   canvas.AuthorID
+	own      bool // key came from the client
+	started  bool // an operation came
+	last     uint64
+	sequence sequence
+	numbers  bool // the client numbers its operations
+	waiting  int  // operations in the writer's queue
+	bytes    int  // of those
+	acked    *store.Appended
+}
+
+func newConn(g *Gateway, r *room, ws *websocket.Conn, s *socket, out *hub.Conn, binary bool, id string) *conn {
+	c := &conn{
+		gateway: g, room: r, ws: ws, socket: s, out: out, binary: binary, id: id,
+		spec:     r.canvas.Replica.Spec(),
+		messages: limiter(g.o.MessagesPerSecond, max(20, 2*g.o.MessagesPerSecond)),
+		pixels:   limiter(g.o.PixelsPerSecond, max(2*canvas.MaxPixels, g.o.PixelsPerSecond)),
+		offences: limiter(float64(min(g.o.MaxOffences, 1)), float64(g.o.MaxOffences)),
+		key:      protocol.NewSession(),
+	}
+	c.author = c.key.Author()
+	return c
+}
+
+func limiter(perSecond, burst float64) *rate.Limiter {
+	if perSecond == 0 {
+		return nil
+	}
+	return rate.NewLimiter(rate.Limit(perSecond), int(burst))
+}
+
+// take tells whether n may pass now; if not, after how long.
+func take(l *rate.Limiter, now time.Time, n int) (wait time.Duration, ok bool) {
+	if l == nil {
+		return 0, true
+	}
+	r := l.ReserveN(now, n)
+	if !r.OK() {
+		return time.Second, false
+	}
+	if d := r.DelayFrom(now); d > 0 {
+		r.CancelAt(now)
+		return d, false
+	}
+	return 0, true
+}
+
+func (c *conn) session() protocol.Session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.key
+}
+
+// user returns the name, or "", and the tag.
+func (c *conn) user() (string, canvas.AuthorID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.name, c.author
+}
+
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// read handles what the client sends until the connection ends. It returns the
+// close code: the client's, or 0 when there was none.
+func (c *conn) read() int {
+	c.ws.SetReadLimit(c.gateway.o.MaxMessage)
+	c.ws.SetPongHandler(func(payload string) error {
+		c.out.Received([]byte(payload))
+		c.extend()
+		return nil
+	})
+	c.ws.SetPingHandler(func(payload string) error {
+		c.extend()
+		c.out.Pong([]byte(payload))
+		return nil
+	})
+	c.ws.SetCloseHandler(func(code int, _ string) error {
+		if code == websocket.CloseNoStatusReceived {
+			code = protocol.CloseNormal
+		}
+		c.out.Close(code, "") // the answer; nothing when we have sent ours
+		return nil
+	})
+	c.extend()
+	for {
+		kind, reader, err := c.ws.NextReader()
+		if err != nil {
+			return closeCode(err)
+		}
+		buffer := buffers.Get().(*bytes.Buffer)
+		buffer.Reset()
+		if _, err := io.Copy(buffer, reader); err != nil {
+			return closeCode(err)
+		}
+		c.extend()
+		c.handle(kind == websocket.BinaryMessage, buffer.Bytes())
+		if buffer.Cap() <= 16<<10 {
+			buffers.Put(buffer)
+		}
+	}
+}
+
+func closeCode(err error) int {
+	var closed *websocket.CloseError
+	switch {
+	case errors.As(err, &closed) && closed.Code == websocket.CloseAbnormalClosure:
+		return 0
+	case errors.As(err, &closed):
+		return closed.Code
+	case errors.Is(err, websocket.ErrReadLimit):
+		return protocol.CloseTooBig
+	}
+	return 0
+}
+
+// extend sets the time by which the next sign of life must come.
+func (c *conn) extend() {
+	now := time.Now()
+	if c.closedBy.Load() == 0 && now.Sub(c.extended) > c.gateway.o.PingInterval/8 {
+		c.extended = now
+		_ = c.socket.SetReadDeadline(now.Add(2*c.gateway.o.PingInterval + 5*time.Second))
+	}
+}
+
+// close sends a close frame after all that waits and gives the client a moment
+// to answer.
+func (c *conn) close(code int, reason string) {
+	if !c.closedBy.CompareAndSwap(0, int64(code)) {
+		return
+	}
+	c.draining.Store(true)
+	c.out.Close(code, reason)
+	_ = c.socket.SetReadDeadline(time.Now().Add(c.gateway.o.HandshakeTimeout))
+}
+
+// handle decodes a frame. In the JSON protocol text and binary frames are
+// parsed alike.
+func (c *conn) handle(binary bool, frame []byte) {
+	if c.closedBy.Load() != 0 {
+		return
+	}
+	now := time.Now()
+	if c.binary {
+		if !binary {
+			c.refuse(&protocol.Refusal{Code: protocol.CodeInvalidFormat})
+			return
+		}
+		protocol.DecodeBinary(frame, c.spec, func(m protocol.ClientMessage, err error) { c.message(now, m, err) })
+		return
+	}
+	m, err := protocol.DecodeJSON(frame, c.spec)
+	c.message(now, m, err)
+}
+
+// message handles one message, or what came instead of it.
+func (c *conn) message(now time.Time, m protocol.ClientMessage, err error) {
+	if c.closedBy.Load() != 0 {
+		return
+	}
+	metrics := c.gateway.metrics.received
+	wait, inTime := take(c.messages, now, 1)
+	var refusal *protocol.Refusal
+	if errors.As(err, &refusal) {
+		metrics.WithLabelValues("bad").Inc()
+		c.refuse(refusal)
+		return
+	}
+	draw, isDraw := m.(protocol.Draw)
+	if !inTime && !isDraw {
+		metrics.WithLabelValues("other").Inc()
+		c.refuse(&protocol.Refusal{Code: protocol.CodeRateLimited, RetryAfter: milliseconds(wait)})
+		return
+	}
+	switch m := m.(type) {
+	case protocol.Draw:
+		metrics.WithLabelValues("draw").Inc()
+		if inTime {
+			wait, inTime = take(c.pixels, now, len(m.Pixels))
+		}
+		c.draw(now, &draw, inTime, wait)
+	case protocol.SetName:
+		metrics.WithLabelValues("name").Inc()
+		c.mu.Lock()
+		c.name = m.Name
+		c.mu.Unlock()
+		c.gateway.presence.changed()
+	case protocol.Ping:
+		metrics.WithLabelValues("ping").Inc()
+		c.out.Send(protocol.Pong{Time: now.UnixMilli()})
+	case protocol.Hello:
+		metrics.WithLabelValues("hello").Inc()
+		c.hello(m)
+	case nil: // ignored without a word
+	default:
+		metrics.WithLabelValues("other").Inc()
+		c.refuse(&protocol.Refusal{Code: protocol.CodeUnsupported})
+	}
+}
+
+func (c *conn) hello(m protocol.Hello) {
+	c.mu.Lock()
+	late := c.own || c.started
+	if !late {
+		c.own, c.key, c.author = true, m.Session, m.Session.Author()
+	}
+	c.mu.Unlock()
+	if late {
+		c.refuse(&protocol.Refusal{Code: protocol.CodeInvalidHello})
+		return
+	}
+	c.out.SetAware()
+	c.room.claim(m.Session, c)
+	c.gateway.presence.changed()
+}
+
+// draw submits an operation to the log, or refuses it.
+func (c *conn) draw(now time.Time, d *protocol.Draw, inTime bool, wait time.Duration) {
+	c.mu.Lock()
+	refusal := c.submit(now, d, inTime, wait)
+	c.mu.Unlock()
+	if refusal != nil {
+		c.refuse(refusal)
+		return
+	}
+	c.gateway.metrics.operations.Inc()
+	c.gateway.metrics.pixels.Add(float64(len(d.Pixels)))
+}
+
+func (c *conn) submit(now time.Time, d *protocol.Draw, inTime bool, wait time.Duration) *protocol.Refusal {
+	c.started = true
+	c.numbers = c.numbers || d.Number != 0
+	if refusal := c.sequence.admit(d.Number); refusal != nil {
+		return refusal
+	}
+	switch {
+	case c.draining.Load():
+		return c.sequence.refuse(d.Number, protocol.CodeDraining, 1000)
+	case !inTime:
+		return c.sequence.refuse(d.Number, protocol.CodeRateLimited, milliseconds(wait))
+	case c.bytes > c.gateway.o.MaxQueuePerConnection:
+		return c.sequence.refuse(d.Number, c.busy(), 250)
+	}
+	name := d.Name
+	if name == "" {
+		name = c.name
+	}
+	ttl := sessionTTL
+	if !c.own {
+		ttl = privateTTL
+	}
+	s := &replica.Submission{
+		AppendOp: store.AppendOp{
+			Session: c.key,
+			TTL:     ttl,
+			Op: canvas.Op{
+				Kind: canvas.Paint, Pixels: d.Pixels, Author: c.author, Number: d.Number,
+				Name: name, Received: now.UnixMicro(), Trace: d.Trace,
+			},
+		},
+		Owner: c,
+	}
+	if err := c.room.canvas.Writer.Submit(s, func() uint64 { return c.last + 1 }); err != nil {
+		if errors.Is(err, replica.ErrClosed) {
+			return c.sequence.refuse(d.Number, protocol.CodeDraining, 1000)
+		}
+		return c.sequence.refuse(d.Number, c.busy(), 250)
+	}
+	c.last = max(c.last, s.Op.Number)
+	c.waiting++
+	c.bytes += len(s.Encoded)
+	return nil
+}
+
+// busy is the code for a full queue: the reason is Redis, or the load.
+func (c *conn) busy() protocol.Code {
+	if !c.room.canvas.Replica.Reachable() {
+		return protocol.CodeDegraded
+	}
+	return protocol.CodeBusy
+}
+
+// Appended implements [replica.Owner]: acknowledges, once for each batch.
+func (c *conn) Appended(s *replica.Submission, state store.SessionState, at *store.Appended) {
+	c.mu.Lock()
+	c.settle(s)
+	// One acknowledgement says it for all operations of the session in this
+	// append. Clients that number nothing do not know the message.
+	first := c.acked != at && s.Session == c.key && (c.numbers || c.own)
+	if first {
+		c.acked = at
+	}
+	c.mu.Unlock()
+	c.gateway.metrics.acked.Inc()
+	if first {
+		c.out.Send(protocol.Ack{Number: state.Number, Seq: state.Seq})
+	}
+}
+
+// Refused implements [replica.Owner].
+func (c *conn) Refused(s *replica.Submission, err error) {
+	code, retry := protocol.CodeBusy, uint32(1000)
+	switch {
+	case errors.Is(err, store.ErrLogFull):
+		code = protocol.CodeLogFull
+	case errors.Is(err, replica.ErrClosed):
+		code = protocol.CodeDraining
+	}
+	c.mu.Lock()
+	c.settle(s)
+	number := s.Op.Number
+	if !c.numbers {
+		number = 0 // it was given here: the client does not know it
+	}
+	refusal := c.sequence.refuse(number, code, retry)
+	c.mu.Unlock()
+	c.refuse(refusal)
+}
+
+// settle accounts for an operation that no longer waits.
+func (c *conn) settle(s *replica.Submission) {
+	c.waiting--
+	c.bytes -= len(s.Encoded)
+}
+
+// refuse tells the client, and closes a connection that does not learn.
+func (c *conn) refuse(r *protocol.Refusal) {
+	if m := c.gateway.metrics.refused[r.Code]; m != nil {
+		m.Inc()
+	}
+	c.out.Send(protocol.Error{Code: r.Code, Message: r.Code.Message(), Number: r.Number, RetryAfter: r.RetryAfter})
+	if r.Code.Transient() && r.Code != protocol.CodeRateLimited {
+		return // not the client's fault
+	}
+	if _, ok := take(c.offences, time.Now(), 1); !ok {
+		c.close(protocol.ClosePolicy, "too many bad messages")
+	}
+}
+
+// pending returns how many operations of the connection wait for the log, and
+// whether its client numbers them and so can send them again.
+func (c *conn) pending() (n int, numbered bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.waiting, c.numbers
+}
+
+func milliseconds(d time.Duration) uint32 {
+	return uint32(min(math.Ceil(float64(d)/float64(time.Millisecond)), 60_000))
+}

@@ -1,0 +1,180 @@
+package gateway
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/cloud-pixel/playground/services/canvas"
+	"github.com/cloud-pixel/playground/services/internal/hub"
+	"github.com/cloud-pixel/playground/services/internal/replica"
+	"github.com/cloud-pixel/playground/services/protocol"
+	"golang.org/x/sync/singleflight"
+)
+
+// room is a canvas with the connections to it: the replica's observer, which
+// passes on to the hub what happens.
+type room struct {
+	gateway *Gateway
+	canvas  *replica.Canvas
+	hub     *hub.Hub
+
+	extending singleflight.Group
+
+	mu       sync.Mutex
+	conns    map[*conn]struct{}
+	sessions map[protocol.Session]*conn
+	noted    time.Time // when the canvas was last noted as active
+}
+
+func newRoom(g *Gateway, c *replica.Canvas) *room {
+	r := &room{gateway: g, canvas: c, conns: make(map[*conn]struct{}), sessions: make(map[protocol.Session]*conn)}
+	r.hub = hub.New(g.flusher, hub.Options{
+		Freeze: func() (*canvas.Frozen, canvas.Position) {
+			f, at, _ := c.Replica.Freeze()
+			return f, at
+		},
+	})
+	return r
+}
+
+// Restarted implements [replica.Observer].
+func (r *room) Restarted(at canvas.Position, spec canvas.Spec, recent []*canvas.Entry) {
+	r.hub.Restart(at, spec)
+	r.hub.Extend(recent)
+}
+
+// Applied implements [replica.Observer].
+func (r *room) Applied(e *canvas.Entry) { r.hub.Publish(e) }
+
+// Reachable implements [replica.Observer].
+func (r *room) Reachable(bool) { r.tellState() }
+
+// tellState tells the connections how the service is.
+func (r *room) tellState() {
+	switch {
+	case r.gateway.draining.Load():
+		r.hub.SetState(protocol.Draining)
+	case !r.canvas.Replica.Reachable():
+		r.hub.SetState(protocol.Degraded)
+	default:
+		r.hub.SetState(protocol.Live)
+	}
+}
+
+// maxExtend is how far behind its memory a gateway reads the log for clients
+// that resume, in operations. Beyond, a whole picture is less work.
+const maxExtend = 20_000
+
+// prepare sees to it that a client which claims to hold the position since can
+// be given what it missed, where that is possible; how tells which way. All
+// clients that come back at the same time share the reads of Redis this takes.
+func (r *room) prepare(ctx context.Context, since canvas.Position) (how hub.Resumption) {
+	at := r.hub.Position()
+	if since.Epoch != at.Epoch {
+		return hub.FromScratch
+	}
+	if since.Seq > at.Seq {
+		// It has seen more through another gateway, or it is wrong. The log
+		// knows.
+		if r.canvas.Replica.Sync(ctx) == nil && since.Seq > r.hub.Position().Seq {
+			return hub.FromScratch
+		}
+		return hub.FromMemory
+	}
+	oldest := r.hub.Oldest()
+	if since.Seq >= oldest {
+		return hub.FromMemory
+	}
+	if at.Seq-since.Seq > maxExtend {
+		return hub.FromScratch
+	}
+	_, err, _ := r.extending.Do("", func() (any, error) { return nil, r.extend(ctx, at.Seq) })
+	if err != nil || since.Seq < r.hub.Oldest() {
+		return hub.FromScratch
+	}
+	return hub.FromLog
+}
+
+// extend reads the log as far back from head as clients may resume from.
+func (r *room) extend(ctx context.Context, head uint64) error {
+	since := head - min(head, maxExtend)
+	// The oldest entries may be trimmed: start where the log does.
+	_, oldest, err := r.gateway.store.LogInfo(ctx, r.canvas.ID)
+	if err != nil {
+		return err
+	}
+	if oldest > 0 {
+		since = max(since, oldest-1)
+	}
+	until := r.hub.Oldest()
+	var older []*canvas.Entry
+	for since < until {
+		entries, _, err := r.gateway.store.Read(ctx, r.canvas.ID, since, 512)
+		if err != nil {
+			return err
+		}
+		if len(entries) == 0 {
+			break
+		}
+		older = append(older, entries...)
+		since = entries[len(entries)-1].Last()
+	}
+	r.hub.Extend(older)
+	return nil
+}
+
+// add puts a connection on the list; the hub has its own.
+func (r *room) add(c *conn) {
+	r.mu.Lock()
+	r.conns[c] = struct{}{}
+	r.mu.Unlock()
+	r.gateway.presence.changed()
+}
+
+func (r *room) remove(c *conn) {
+	r.mu.Lock()
+	delete(r.conns, c)
+	if s := c.session(); r.sessions[s] == c {
+		delete(r.sessions, s)
+	}
+	r.mu.Unlock()
+	r.gateway.presence.changed()
+}
+
+// claim makes c the owner of a session; an older connection of the same
+// session is closed: its client has come back.
+func (r *room) claim(s protocol.Session, c *conn) {
+	r.mu.Lock()
+	older := r.sessions[s]
+	r.sessions[s] = c
+	r.mu.Unlock()
+	if older != nil && older != c {
+		older.close(protocol.CloseReplaced, "a newer connection has this session")
+	}
+}
+
+func (r *room) list() []*conn {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]*conn, 0, len(r.conns))
+	for c := range r.conns {
+		all = append(all, c)
+	}
+	return all
+}
+
+// noteActive tells the checkpointers, at most once a minute, that this canvas
+// is in use.
+func (r *room) noteActive(ctx context.Context) error {
+	r.mu.Lock()
+	due := time.Since(r.noted) >= time.Minute && len(r.conns) > 0
+	if due {
+		r.noted = time.Now()
+	}
+	r.mu.Unlock()
+	if !due {
+		return nil
+	}
+	return r.gateway.store.NoteActive(ctx, r.canvas.ID)
+}

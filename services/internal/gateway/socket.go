@@ -1,0 +1,105 @@
+package gateway
+
+import (
+	"bufio"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cloud-pixel/playground/services/internal/hub"
+)
+
+// socket is the network connection under a WebSocket. The WebSocket library
+// reads from it and writes the handshake to it; from then on only the hub
+// writes, so that nothing lands inside a frame that is half sent. What the
+// library writes by itself after the handshake (close frames after violations
+// of the protocol) goes through the hub's queue.
+type socket struct {
+	net.Conn
+	opened time.Time
+
+	// conn is set when the handshake is over.
+	conn atomic.Pointer[hub.Conn]
+
+	raw rawWriter // for writes that do not wait
+
+	closeOnce sync.Once
+}
+
+// hijacker hands the WebSocket library our socket instead of the bare one.
+type hijacker struct {
+	http.ResponseWriter
+	socket *socket
+}
+
+func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	h.socket = &socket{Conn: c, opened: time.Now()}
+	h.socket.raw.init(c)
+	return h.socket, rw, nil
+}
+
+// Write is what the WebSocket library calls.
+func (s *socket) Write(b []byte) (int, error) {
+	if c := s.conn.Load(); c != nil {
+		c.Frame(b)
+		return len(b), nil
+	}
+	return s.Conn.Write(b)
+}
+
+// SetWriteDeadline is what the WebSocket library calls before it writes; once
+// the hub writes, deadlines are the hub's.
+func (s *socket) SetWriteDeadline(t time.Time) error {
+	if s.conn.Load() != nil {
+		return nil
+	}
+	return s.Conn.SetWriteDeadline(t)
+}
+
+// TryWrite implements [hub.Sink].
+func (s *socket) TryWrite(b []byte) (int, error) { return s.raw.tryWrite(b) }
+
+// WriteAll implements [hub.Sink].
+func (s *socket) WriteAll(b []byte, timeout time.Duration) (int, error) {
+	if err := s.Conn.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
+		return 0, err
+	}
+	n, err := s.Conn.Write(b)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return n, err
+	}
+	return n, errors.Join(err, s.Conn.SetWriteDeadline(time.Time{}))
+}
+
+// Close implements [hub.Sink].
+func (s *socket) Close() error {
+	var err error
+	s.closeOnce.Do(func() { err = s.Conn.Close() })
+	return err
+}
+
+// linger ends the connection such that the other side gets to read the close
+// frame: closing a socket with unread input resets it, and the reset overtakes
+// what was written. So end our direction, read on for a moment, then close.
+func (s *socket) linger(limit time.Duration) {
+	if half, ok := s.Conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+		_ = s.Conn.SetReadDeadline(time.Now().Add(limit))
+		var waste [4096]byte
+		for total := 0; total < 8<<20; {
+			n, err := s.Conn.Read(waste[:])
+			if err != nil {
+				break
+			}
+			total += n
+		}
+	}
+	_ = s.Close()
+}
