@@ -38,6 +38,7 @@ func Open(o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	redis.SetLogger(clientLog{o.Logger})
 	s := &Store{opt: o, client: dial(), log: o.Logger, publish: "PUBLISH", told: make(map[string]time.Time)}
 	if c, ok := s.client.(*redis.ClusterClient); ok {
 		s.cluster, s.publish = c, "SPUBLISH"
@@ -126,4 +127,14 @@ func isUnavailable(reply string) bool {
 // run runs a script whose reply is a list of texts.
 func (s *Store) run(ctx context.Context, script *redis.Script, keys []string, args ...any) ([]string, error) {
 	return script.Run(ctx, s.client, keys, args...).StringSlice()
+}
+
+// clientLog takes what the client library logs (for all its clients: the last
+// opened store's logger gets it). It all becomes an error of some call, too.
+type clientLog struct{ log *slog.Logger }
+
+func (l clientLog) Printf(ctx context.Context, format string, v ...any) {
+	if l.log.Enabled(ctx, slog.LevelDebug) {
+		l.log.DebugContext(ctx, "Redis client: "+fmt.Sprintf(format, v...))
+	}
 }
