@@ -113,21 +113,12 @@ func (l *link) drop(cause *dropError) {
 }
 
 // onSnapshot begins a snapshot: one that was to be expected, one that the
-// gateway sends instead of a backlog, or one of a new epoch.
+// gateway sends instead of a backlog, or one of a new epoch. Where it stands
+// before what is here, the updates that follow begin there too.
 func (l *link) onSnapshot(m protocol.SnapshotBegin) error {
 	c := l.c
 	if l.cause != nil {
 		return nil
-	}
-	c.mu.Lock()
-	behind := !l.awaiting && m.Position.Epoch == c.tracker.at.Epoch && m.Position.Seq <= c.tracker.at.Seq
-	if behind {
-		c.stats.Duplicates++
-	}
-	c.mu.Unlock()
-	l.snapshot = nil
-	if behind {
-		return nil // its bands are ignored: one never steps back
 	}
 	var err error
 	if l.snapshot, err = newAssembler(m, !c.opts.NoGrid); err != nil {

@@ -18,6 +18,7 @@ import (
 type outbox struct {
 	entries []entry
 	next    int
+	here    int    // so many were sent on the present connection; at least next
 	last    uint64 // the last number given
 	limit   int
 	// numbered operations stay until they are answered, others leave when they
@@ -28,7 +29,14 @@ type outbox struct {
 	// gateway has said that it is live.
 	until   time.Time
 	forLive bool
+	// echo, when not 0, is the last operation that was under way behind the
+	// refused one. Its refusal must come too before anything is sent again.
+	echo uint64
 }
+
+// echoGrace is how much longer than asked to wait for a refusal that must
+// come. It never runs out unless a gateway breaks the protocol.
+const echoGrace = 5 * time.Second
 
 type entry struct {
 	protocol.Draw
@@ -54,13 +62,14 @@ func (o *outbox) add(d protocol.Draw, now time.Time) (uint64, error) {
 	return d.Number, nil
 }
 
-// take appends to dst what is to be sent next, at most max operations, and
+// take appends to dst what is to be sent next, no more than most, and
 // counts it as sent. resent is how many of them had been sent before.
-func (o *outbox) take(dst []protocol.Draw, max int, now time.Time) (out []protocol.Draw, resent int) {
-	if o.forLive || now.Before(o.until) {
+func (o *outbox) take(dst []protocol.Draw, most int, now time.Time) (out []protocol.Draw, resent int) {
+	if o.forLive || now.Before(o.resume()) {
 		return dst, 0
 	}
-	n := min(max, len(o.entries)-o.next)
+	o.echo = 0
+	n := min(most, len(o.entries)-o.next)
 	for i := o.next; i < o.next+n; i++ {
 		e := &o.entries[i]
 		if e.sends > 0 {
@@ -72,6 +81,7 @@ func (o *outbox) take(dst []protocol.Draw, max int, now time.Time) (out []protoc
 		dst = append(dst, e.Draw)
 	}
 	o.next += n
+	o.here = max(o.here, o.next)
 	if !o.numbered {
 		o.dropFront(o.next)
 	}
@@ -84,14 +94,24 @@ func (o *outbox) wait(now time.Time) time.Duration {
 	if o.next == len(o.entries) || o.forLive {
 		return 0
 	}
-	return max(0, o.until.Sub(now))
+	return max(0, o.resume().Sub(now))
 }
 
-// ack takes out everything up to number that was ever sent and calls each for
-// it, in order.
+// resume returns the moment before which nothing is sent.
+func (o *outbox) resume() time.Time {
+	if o.echo != 0 {
+		return o.until.Add(echoGrace)
+	}
+	return o.until
+}
+
+// ack takes out everything up to number that was sent on this connection and
+// calls each for it, in order. What was sent on an earlier one only is not
+// touched, wherever the log may be: its refusal may have been lost with that
+// connection, and comes again when it is sent again.
 func (o *outbox) ack(number uint64, each func(*entry)) int {
 	n := 0
-	for n < len(o.entries) && o.entries[n].Number <= number && o.entries[n].sends > 0 {
+	for n < o.here && o.entries[n].Number <= number {
 		each(&o.entries[n])
 		n++
 	}
@@ -101,6 +121,7 @@ func (o *outbox) ack(number uint64, each func(*entry)) int {
 
 // refuse takes the one operation out and tells whether it was there.
 func (o *outbox) refuse(number uint64) bool {
+	o.heard(number)
 	i := o.find(number)
 	if i == len(o.entries) || o.entries[i].Number != number || o.entries[i].sends == 0 {
 		return false
@@ -109,23 +130,41 @@ func (o *outbox) refuse(number uint64) bool {
 	if i < o.next {
 		o.next--
 	}
+	if i < o.here {
+		o.here--
+	}
 	return true
 }
 
-// goBack makes number the next to be sent, unless an earlier one already is,
-// and holds everything back until the given moment and, if asked to, until
-// live is called.
+// goBack makes number the next to be sent and holds everything back until the
+// given moment and, if asked to, until live is called.
 //
-// The gateway has refused everything behind number too and says so one by one.
-// Some of that may come when number is under way again; then a few operations
-// are sent once more than needed, which the log recognises. To ignore those
-// refusals instead would be wrong: one of them may be a new one.
+// The gateway refuses what was under way behind number too, one by one. Those
+// refusals ask for nothing new, but they have to be waited for: if number were
+// sent again before, one could not tell them from new ones, would go back once
+// more, and send again what has been accepted meanwhile.
 func (o *outbox) goBack(number uint64, until time.Time, forLive bool) {
-	o.next = min(o.next, o.find(number))
+	i := o.find(number)
+	o.heard(number)
+	if i >= o.next {
+		return // not under way any more: it was refused behind another one
+	}
+	o.echo = 0
+	if last := o.entries[o.next-1].Number; last > number {
+		o.echo = last
+	}
+	o.next = i
 	if until.After(o.until) {
 		o.until = until
 	}
 	o.forLive = o.forLive || forLive
+}
+
+// heard notes that number was refused, for whatever reason.
+func (o *outbox) heard(number uint64) {
+	if number == o.echo {
+		o.echo = 0
+	}
 }
 
 // live ends the wait for the gateway's being live.
@@ -140,7 +179,7 @@ func (o *outbox) reconnect(tooOld time.Time, each func(*entry)) int {
 		n++
 	}
 	o.dropFront(n)
-	o.next, o.until, o.forLive = 0, time.Time{}, false
+	o.next, o.here, o.until, o.forLive, o.echo = 0, 0, time.Time{}, false, 0
 	return n
 }
 
@@ -156,4 +195,5 @@ func (o *outbox) dropFront(n int) {
 		o.entries = nil
 	}
 	o.next = max(0, o.next-n)
+	o.here = max(0, o.here-n)
 }

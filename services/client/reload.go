@@ -18,6 +18,9 @@ import (
 // stands, as "epoch/seq".
 const positionHeader = "Pixel-Position"
 
+// mainCanvas is the canvas of the original's routes.
+const mainCanvas = "main"
+
 // startReload begins to load the picture, which must be at target or later:
 // the updates behind target come over the connection. It replaces a reload
 // towards another position. The caller holds handling.
@@ -76,7 +79,7 @@ func (c *Client) loadREST(ctx context.Context) (*canvas.Frozen, canvas.Position,
 		return nil, canvas.Position{}, fmt.Errorf("client: loading the canvas: %w", err)
 	}
 	address := c.opts.API + "/api/canvas"
-	if c.opts.Canvas != "" {
+	if c.opts.Canvas != "" && c.opts.Canvas != mainCanvas {
 		address = c.opts.API + "/api/canvases/" + c.opts.Canvas + "/canvas"
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)

@@ -121,11 +121,7 @@ func (l *link) collect(out *outgoing) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.nameDue {
-		name := c.name
-		if name == "" && c.opts.Codec == JSON {
-			name = " " // the original ignores an empty name
-		}
-		out.messages = append(out.messages, protocol.SetName{Name: name})
+		out.messages = append(out.messages, protocol.SetName{Name: c.name})
 		c.nameDue = false
 	}
 	for ; c.pingsDue > 0; c.pingsDue-- {
