@@ -65,8 +65,9 @@ func (s *Store) Read(ctx context.Context, id string, since uint64, limit int) (e
 			next = e.Last() + 1
 		}
 	}
-	head = max(head, next-1) // the key may be lost; the log is not
-	if len(entries) == 0 && head > since {
+	if len(entries) > 0 {
+		head = max(head, next-1) // the key may be lost; the log is not
+	} else if head > since {
 		return nil, head, ErrTrimmed
 	}
 	return entries, head, nil
