@@ -1,0 +1,365 @@
+package frontend
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.uber.org/goleak"
+
+	"github.com/cloud-pixel/playground/services/internal/config"
+	"github.com/cloud-pixel/playground/services/internal/telemetry"
+	"github.com/cloud-pixel/playground/web"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// start runs a frontend until the end of the test and returns its addresses.
+func start(t *testing.T, o Options) (addr, debug string) {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	ready := make(chan struct{})
+	done := make(chan error, 1)
+	o.Addr = "127.0.0.1:0"
+	o.Telemetry = telemetry.New("frontend", "test", telemetry.WithLogger(slog.New(slog.DiscardHandler)))
+	o.OnReady = func(a, d net.Addr) {
+		addr = a.String()
+		if d != nil {
+			debug = d.String()
+		}
+		close(ready)
+	}
+	go func() { done <- Run(ctx, o) }()
+	select {
+	case <-ready:
+	case err := <-done:
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return addr, debug
+}
+
+func TestServesEachFile(t *testing.T) {
+	addr, _ := start(t, Options{})
+	err := fs.WalkDir(web.Files, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		want, err := fs.ReadFile(web.Files, name)
+		if err != nil {
+			return err
+		}
+		response, body := get(t, addr, "/"+name)
+		if response.StatusCode != http.StatusOK || body != string(want) {
+			t.Errorf("/%s: %d, %d bytes; want %d", name, response.StatusCode, len(body), len(want))
+		}
+		if kind := response.Header.Get("Content-Type"); kind != contentTypes[name[strings.LastIndexByte(name, '.'):]] {
+			t.Errorf("/%s: %s", name, kind)
+		}
+		if strings.Contains(name, "test") {
+			t.Errorf("%s is part of the page", name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, root := get(t, addr, "/")
+	if _, index := get(t, addr, "/index.html"); root != index || !strings.HasPrefix(root, "<!doctype html>") {
+		t.Error("/ is not index.html")
+	}
+	response, body := exchange(t, addr, "HEAD / HTTP/1.1\r\nHost: pixel.test\r\nConnection: close\r\n\r\n")
+	if response.StatusCode != http.StatusOK || body != "" || response.ContentLength != int64(len(root)) {
+		t.Errorf("HEAD: %d %d %q", response.StatusCode, response.ContentLength, body)
+	}
+}
+
+// A file that is not preloaded is found only when another one has arrived and
+// was read, which makes the page slower by a round trip for each level.
+func TestIndexPreloadsEachModule(t *testing.T) {
+	index, err := fs.ReadFile(web.Files, "index.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := fs.ReadDir(web.Files, "js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.Name() != "main.js" && !strings.Contains(string(index), `<link rel="modulepreload" href="js/`+e.Name()+`">`) {
+			t.Errorf("js/%s is not preloaded", e.Name())
+		}
+	}
+	for _, inline := range []string{`<script>`, `<style`, ` style="`, ` onclick=`, `javascript:`} {
+		if strings.Contains(string(index), inline) {
+			t.Errorf("the policy forbids %s", inline)
+		}
+	}
+}
+
+func TestRevalidation(t *testing.T) {
+	addr, _ := start(t, Options{})
+	plain, _ := get(t, addr, "/js/main.js")
+	packed, _ := get(t, addr, "/js/main.js", "Accept-Encoding: gzip")
+	tag, gzipTag := plain.Header.Get("Etag"), packed.Header.Get("Etag")
+	if !regexp.MustCompile(`^"[0-9a-f]{32}"$`).MatchString(tag) || gzipTag == tag {
+		t.Errorf("ETags %s, %s", tag, gzipTag)
+	}
+	for _, c := range []struct {
+		header []string
+		status int
+	}{
+		{[]string{"If-None-Match: " + tag}, 304},
+		{[]string{"If-None-Match: W/" + tag}, 304},
+		{[]string{`If-None-Match: "x", ` + tag}, 304},
+		{[]string{`If-None-Match: "x"`, "If-None-Match: " + tag}, 304},
+		{[]string{"If-None-Match: *"}, 304},
+		{[]string{"If-None-Match: " + gzipTag}, 200},
+		{[]string{"If-None-Match: " + gzipTag, "Accept-Encoding: gzip"}, 304},
+		{[]string{"If-None-Match: " + strings.Trim(tag, `"`)}, 200},
+		{[]string{`If-None-Match: "0"`}, 200},
+	} {
+		response, body := get(t, addr, "/js/main.js", c.header...)
+		if response.StatusCode != c.status || (c.status == 304) != (body == "") {
+			t.Errorf("%q: %d with %d bytes; want %d", c.header, response.StatusCode, len(body), c.status)
+		}
+		if h := response.Header; h.Get("Cache-Control") != "no-cache" || h.Get("Vary") != "Accept-Encoding" || h.Get("Etag") == "" {
+			t.Errorf("%q: %v", c.header, h)
+		}
+	}
+}
+
+func TestCompression(t *testing.T) {
+	addr, _ := start(t, Options{})
+	for accept, want := range map[string]bool{
+		"":                               false,
+		"gzip":                           true,
+		"GZIP":                           true,
+		"x-gzip":                         true,
+		"deflate, gzip;q=1.0, *;q=0.5":   true,
+		"gzip, deflate, br, zstd":        true,
+		"*":                              true,
+		"*;q=0":                          false,
+		"gzip;q=0":                       false,
+		"gzip;q=0, *":                    false,
+		"gzip;q=0.000":                   false,
+		"identity":                       false,
+		"identity;q=0.5, gzip;q=0.4":     false,
+		"identity;q=0.5, gzip; Q=0.5":    true,
+		"br":                             false,
+		"gzip;q=2":                       false,
+		"gzip;level=9":                   false,
+		"gzip;q=nan":                     false,
+		strings.Repeat("a,", 500) + "br": false,
+	} {
+		response, body := get(t, addr, "/style.css", "Accept-Encoding: "+accept)
+		got := response.Header.Get("Content-Encoding") == "gzip"
+		if got != want {
+			t.Errorf("Accept-Encoding %q: gzip %v", accept, got)
+		}
+		if !got {
+			continue
+		}
+		unpacked, err := gzip.NewReader(strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(unpacked)
+		original, _ := fs.ReadFile(web.Files, "style.css")
+		if err != nil || !bytes.Equal(content, original) {
+			t.Errorf("Accept-Encoding %q: %v, %d bytes", accept, err, len(content))
+		}
+	}
+	if a := newAsset([]byte("short"), "text/plain"); a.gzip != nil {
+		t.Error("what does not shrink is compressed")
+	}
+}
+
+func TestConfigScript(t *testing.T) {
+	addr, _ := start(t, Options{})
+	response, body := get(t, addr, "/config.js")
+	if body != `window.APP_CONFIG = {"WS_URL":"","API_URL":""};` {
+		t.Errorf("%q", body)
+	}
+	if h := response.Header; h.Get("Cache-Control") != "no-store" || h.Get("Content-Type") != "text/javascript; charset=utf-8" {
+		t.Errorf("%v", h)
+	}
+	addr, _ = start(t, Options{WSURL: "wss://ws.example.org/ws?a=</script>", APIURL: "/api"})
+	if _, body = get(t, addr, "/config.js"); body != `window.APP_CONFIG = {"WS_URL":"wss://ws.example.org/ws?a=\u003c/script\u003e","API_URL":"/api"};` {
+		t.Errorf("%q", body)
+	}
+}
+
+func TestSecurityHeaders(t *testing.T) {
+	addr, _ := start(t, Options{WSURL: "https://ws.example.org:8443/x", APIURL: "http://api.example.org"})
+	for _, path := range []string{"/", "/js/main.js", "/config.js", "/health", "/nothing", "/../x"} {
+		response, _ := get(t, addr, path)
+		for name, want := range map[string]string{
+			"Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'; " +
+				"require-trusted-types-for 'script'; trusted-types 'none'; " +
+				"connect-src 'self' ws://pixel.test wss://pixel.test wss://ws.example.org:8443 http://api.example.org",
+			"X-Content-Type-Options":       "nosniff",
+			"X-Frame-Options":              "DENY",
+			"Referrer-Policy":              "no-referrer",
+			"Permissions-Policy":           "camera=(), microphone=(), geolocation=(), payment=(), usb=(), display-capture=()",
+			"Cross-Origin-Opener-Policy":   "same-origin",
+			"Cross-Origin-Resource-Policy": "same-origin",
+		} {
+			if got := response.Header.Get(name); got != want {
+				t.Errorf("%s: %s: %q; want %q", path, name, got, want)
+			}
+		}
+	}
+}
+
+// The Host header is the client's to choose; it must not change the policy.
+func TestHostCannotChangeThePolicy(t *testing.T) {
+	handler := secure(nil, http.NotFoundHandler())
+	for host, want := range map[string]string{
+		"localhost:3000":     "connect-src 'self' ws://localhost:3000 wss://localhost:3000",
+		"[::1]:3000":         "connect-src 'self' ws://[::1]:3000 wss://[::1]:3000",
+		"":                   "connect-src 'self'",
+		"x;script-src":       "connect-src 'self'",
+		"x *":                "connect-src 'self'",
+		"x,default-src":      "connect-src 'self'",
+		"exämple.org":        "connect-src 'self'",
+		"*":                  "connect-src 'self'",
+		"x'unsafe-inline'":   "connect-src 'self'",
+		"user@pixel.test":    "connect-src 'self'",
+		"pixel.test/ignored": "connect-src 'self'",
+	} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Host = host
+		handler.ServeHTTP(w, r)
+		if policy := w.Header().Get("Content-Security-Policy"); !strings.HasSuffix(policy, want) {
+			t.Errorf("host %q: %s", host, policy)
+		}
+	}
+}
+
+func TestHealthAndMetrics(t *testing.T) {
+	addr, debug := start(t, Options{DebugAddr: "127.0.0.1:0"})
+	_, body := get(t, addr, "/health")
+	if !regexp.MustCompile(`^\{"status":"ok","timestamp":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"\}\n$`).MatchString(body) {
+		t.Errorf("/health: %s", body)
+	}
+	for _, path := range []string{"/livez", "/readyz"} {
+		if response, body := get(t, addr, path); response.StatusCode != http.StatusOK || body != `{"status":"ok"}`+"\n" {
+			t.Errorf("%s: %d %s", path, response.StatusCode, body)
+		}
+	}
+	get(t, addr, "/style.css", "Accept-Encoding: gzip")
+	_, metrics := get(t, addr, "/metrics")
+	for _, want := range []string{
+		`pixel_frontend_files_total{sent="gzip"} 1`,
+		`pixel_http_requests_total{code="2xx",method="GET",route="/{file...}"} 1`,
+		`pixel_build_info{`,
+	} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("/metrics has no %s", want)
+		}
+	}
+	if response, _ := get(t, debug, "/debug/pprof/"); response.StatusCode != http.StatusOK {
+		t.Errorf("pprof: %d", response.StatusCode)
+	}
+	if response, _ := get(t, addr, "/debug/pprof/"); response.StatusCode != http.StatusNotFound {
+		t.Errorf("pprof on the public port: %d", response.StatusCode)
+	}
+}
+
+// While balancers are still told, the page is served, but not called ready.
+func TestDrain(t *testing.T) {
+	s, err := newSite(web.Files, "", "", NewMetrics(prometheus.NewRegistry()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var draining atomic.Bool
+	routes := s.routes(readiness(&draining))
+	get := func(path string) (int, string) {
+		w := httptest.NewRecorder()
+		routes.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		return w.Code, w.Body.String()
+	}
+	if status, _ := get("/readyz"); status != http.StatusOK {
+		t.Errorf("before: %d", status)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		done := make(chan error)
+		go func() { done <- drain(&draining, time.Hour)(t.Context()) }()
+		synctest.Wait()
+		if status, body := get("/readyz"); status != http.StatusServiceUnavailable || body != `{"status":"unavailable","reason":"draining"}`+"\n" {
+			t.Errorf("%d %s", status, body)
+		}
+		if status, _ := get("/"); status != http.StatusOK {
+			t.Errorf("page: %d", status)
+		}
+		start := time.Now()
+		if err := <-done; err != nil || time.Since(start) != time.Hour {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		ctx, cut := context.WithTimeout(t.Context(), time.Second)
+		defer cut()
+		start = time.Now()
+		if err := drain(&draining, time.Hour)(ctx); err != nil || time.Since(start) != time.Second {
+			t.Errorf("the time-out: %v after %v", err, time.Since(start))
+		}
+	})
+}
+
+func TestOptions(t *testing.T) {
+	read := func(env map[string]string) (Options, error) {
+		r := config.NewReader(func(name string) (string, bool) { v, ok := env[name]; return v, ok })
+		o := OptionsFrom(r)
+		return o, r.Err()
+	}
+	o, err := read(map[string]string{"WS_URL": "ws://localhost:3002", "API_URL": "http://localhost:3001", "POD_NAME": "frontend-0"})
+	if err != nil || o.Addr != ":3000" || o.WSURL != "ws://localhost:3002" || o.APIURL != "http://localhost:3001" || o.Pod != "frontend-0" {
+		t.Errorf("%+v, %v", o, err)
+	}
+	for _, bad := range []string{"localhost:3002", "ftp://x", "ws://", "ws://user:secret@x/", "ws://x;y/", "ws://x y/", "//x/ws", "ws", "%"} {
+		_, err := read(map[string]string{"WS_URL": bad})
+		if err == nil || !strings.Contains(err.Error(), "WS_URL") {
+			t.Errorf("WS_URL=%q: %v", bad, err)
+		}
+		if err := Run(t.Context(), Options{WSURL: bad}); err == nil {
+			t.Errorf("Run with %q", bad)
+		}
+	}
+	for _, good := range []string{"", "/ws", "wss://x", "ws://[::1]:3002/ws", "https://x/y?z=1"} {
+		if _, err := read(map[string]string{"WS_URL": good}); err != nil {
+			t.Errorf("WS_URL=%q: %v", good, err)
+		}
+	}
+	if _, err := read(map[string]string{"API_URL": "ws://x"}); err == nil {
+		t.Error("API_URL with ws")
+	}
+}
+
+func TestMetricNames(t *testing.T) {
+	r := prometheus.NewRegistry()
+	NewMetrics(r)
+	problems, err := testutil.GatherAndLint(r)
+	if err != nil || len(problems) > 0 {
+		t.Error(problems, err)
+	}
+}

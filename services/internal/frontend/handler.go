@@ -1,0 +1,89 @@
+package frontend
+
+import (
+	"encoding/json"
+	"io/fs"
+	"net/http"
+	"time"
+
+	"github.com/cloud-pixel/playground/services/internal/httpkit"
+)
+
+// site answers for the page.
+type site struct {
+	assets  map[string]*asset
+	config  []byte
+	metrics *Metrics
+}
+
+func newSite(files fs.FS, wsURL, apiURL string, m *Metrics) (*site, error) {
+	assets, err := loadAssets(files)
+	if err != nil {
+		return nil, err
+	}
+	// encoding/json escapes what could end a script: <, >, & and U+2028.
+	values, err := json.Marshal(struct {
+		WSURL  string `json:"WS_URL"`
+		APIURL string `json:"API_URL"`
+	}{wsURL, apiURL})
+	if err != nil {
+		return nil, err
+	}
+	return &site{assets: assets, config: []byte("window.APP_CONFIG = " + string(values) + ";"), metrics: m}, nil
+}
+
+// routes returns the page's routes, and health with the given readiness.
+func (s *site) routes(ready func() error) http.Handler {
+	mux := http.NewServeMux()
+	httpkit.HandleHealth(mux, ready, health)
+	mux.HandleFunc("GET /config.js", s.serveConfig)
+	mux.HandleFunc("GET /{file...}", s.serveFile)
+	return httpkit.Routes(mux)
+}
+
+func health(w http.ResponseWriter, _ *http.Request) {
+	httpkit.WriteJSON(w, http.StatusOK, struct {
+		Status    string `json:"status"`
+		Timestamp string `json:"timestamp"`
+	}{"ok", time.Now().UTC().Format("2006-01-02T15:04:05.000Z07:00")})
+}
+
+func (s *site) serveConfig(w http.ResponseWriter, _ *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", contentTypes[".js"])
+	h.Set("Cache-Control", "no-store")
+	_, _ = w.Write(s.config) // the client has gone: nobody to tell
+}
+
+func (s *site) serveFile(w http.ResponseWriter, r *http.Request) {
+	a, ok := s.assets[r.URL.Path]
+	if !ok {
+		httpkit.NotFound(w, r)
+		return
+	}
+	v, gzipped := a.choose(r.Header.Values("Accept-Encoding"))
+	h := w.Header()
+	h.Set("Cache-Control", "no-cache")
+	h.Set("ETag", v.etag)
+	if a.gzip != nil {
+		h.Set("Vary", "Accept-Encoding")
+	}
+	if matches(r.Header.Values("If-None-Match"), v.etag) {
+		s.metrics.NotModified.Inc()
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	h.Set("Content-Type", a.contentType)
+	h.Set("Content-Length", v.length)
+	if gzipped {
+		h.Set("Content-Encoding", "gzip")
+		s.metrics.Gzip.Inc()
+	} else {
+		s.metrics.Plain.Inc()
+	}
+	if r.Method == http.MethodHead {
+		return
+	}
+	n, _ := w.Write(v.body) // the client has gone: nobody to tell
+	s.metrics.Bytes.Add(float64(n))
+}

@@ -1,0 +1,29 @@
+package frontend
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Metrics of the page's files; those of HTTP itself are httpkit's.
+type Metrics struct {
+	// Plain, Gzip and NotModified count the answers that carried a file as it
+	// is, compressed, or not at all because the browser has it.
+	Plain, Gzip, NotModified prometheus.Counter
+	// Bytes of files sent, after compression.
+	Bytes prometheus.Counter
+}
+
+// NewMetrics registers the metrics of one frontend.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	files := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pixel_frontend_files_total", Help: "Answers with a file of the page, by how it was sent: plain, gzip, not_modified.",
+	}, []string{"sent"})
+	m := &Metrics{
+		Plain:       files.WithLabelValues("plain"),
+		Gzip:        files.WithLabelValues("gzip"),
+		NotModified: files.WithLabelValues("not_modified"),
+		Bytes: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pixel_frontend_sent_bytes_total", Help: "Bytes of the page's files that were sent, after compression.",
+		}),
+	}
+	r.MustRegister(files, m.Bytes)
+	return m
+}

@@ -1,0 +1,100 @@
+package frontend
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/cloud-pixel/playground/services/internal/config"
+	"github.com/cloud-pixel/playground/services/internal/telemetry"
+)
+
+// defaultPort is where the page has always been.
+const defaultPort = 3000
+
+// Options says what [Run] does.
+type Options struct {
+	// Addr to listen on, host:port. Listener, when not nil, is used instead,
+	// and closed.
+	Addr     string
+	Listener net.Listener
+	// MetricsAddr moves /metrics away from Addr; empty leaves it there.
+	MetricsAddr string
+	// DebugAddr has pprof and the like; empty means that nobody has.
+	DebugAddr string
+	// DrainDelay is how long requests are still accepted after the stop began;
+	// DrainTimeout bounds the whole stop (0: 20 s).
+	DrainDelay, DrainTimeout time.Duration
+	// Pod is this process's name among its equals; it names the telemetry
+	// that Run makes when Telemetry is nil.
+	Pod       string
+	Telemetry *telemetry.Telemetry
+	// WSURL is where the page finds a gateway, APIURL where it finds an api:
+	// absolute, or a path on the page's own origin, or empty: the page's own
+	// origin, as behind one ingress.
+	WSURL, APIURL string
+	// OnReady is called once when everything listens. debug is nil without
+	// DebugAddr.
+	OnReady func(addr, debug net.Addr)
+}
+
+// OptionsFrom reads the frontend's settings. What is wrong with them is told
+// by r.Err.
+func OptionsFrom(r *config.Reader) Options {
+	l := config.ListenFrom(r, defaultPort)
+	return Options{
+		Addr: l.Addr, MetricsAddr: l.MetricsAddr, DebugAddr: l.DebugAddr,
+		DrainDelay: l.DrainDelay, DrainTimeout: l.DrainTimeout,
+		Pod: r.Pod(),
+		WSURL: r.String("WS_URL", "", "Where browsers find a gateway, as wss://ws.example.org/ws. Empty: /ws of the page's own origin.",
+			func(s string) error { return checkURL(s, "ws", "wss", "http", "https") }),
+		APIURL: r.String("API_URL", "", "Where browsers find an api, as https://api.example.org. Empty: /api of the page's own origin.",
+			func(s string) error { return checkURL(s, "http", "https") }),
+	}
+}
+
+// Validate refuses addresses that the page cannot use.
+func (o Options) Validate() error {
+	return errors.Join(
+		named("WSURL", checkURL(o.WSURL, "ws", "wss", "http", "https")),
+		named("APIURL", checkURL(o.APIURL, "http", "https")),
+	)
+}
+
+func named(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("frontend: %s %w", name, err)
+}
+
+// checkURL accepts the empty text, a path, and absolute URLs of the schemes.
+// Everybody who opens the page reads them: a password has no place there.
+func checkURL(s string, schemes ...string) error {
+	if s == "" {
+		return nil
+	}
+	u, err := url.Parse(s)
+	if err != nil {
+		return errors.New("is not a URL")
+	}
+	if u.Scheme == "" && u.Host == "" && strings.HasPrefix(u.Path, "/") {
+		return nil
+	}
+	for _, scheme := range schemes {
+		if u.Scheme != scheme {
+			continue
+		}
+		switch {
+		case u.User != nil:
+			return errors.New("has a user or password in it, which every visitor could read")
+		case !safeHost(u.Host):
+			return errors.New("has no host, or one with characters that no host has")
+		}
+		return nil
+	}
+	return fmt.Errorf("is neither a path nor an absolute URL that starts with %s://", strings.Join(schemes, "://, "))
+}
