@@ -3,7 +3,6 @@ package frontend
 import (
 	"net/http"
 	"net/url"
-	"strings"
 )
 
 // secure sets the headers that keep the page to itself. extra are origins
