@@ -1,5 +1,7 @@
 package canvas
 
+import "slices"
+
 // Frozen is a grid at one moment. It never changes and is safe for concurrent
 // use by any number of goroutines.
 type Frozen struct {
@@ -7,6 +9,10 @@ type Frozen struct {
 	columns int
 	tiles   []*tile
 	hash    uint64
+
+	// As in Grid, so that Thaw need not walk over the cells.
+	uniform      uint64
+	uniformColor Color
 }
 
 // Spec returns the size and background.
@@ -21,12 +27,13 @@ func (f *Frozen) At(x, y int) Color {
 	return f.tiles[y/TileSide*f.columns+x/TileSide].at(cellIndex(f.spec, x, y))
 }
 
-// Thaw returns a grid that starts as this picture.
+// Thaw returns a grid that starts as this picture. Its cost is that of
+// [Grid.Freeze].
 func (f *Frozen) Thaw() *Grid {
-	g := NewGrid(f.spec)
-	copy(g.tiles, f.tiles)
-	g.hash = f.hash
-	return g
+	return &Grid{
+		spec: f.spec, columns: f.columns, tiles: slices.Clone(f.tiles), hash: f.hash,
+		uniform: f.uniform, uniformColor: f.uniformColor,
+	}
 }
 
 // Tiles returns the number of tiles, counted row by row from the upper left.

@@ -104,7 +104,10 @@ func (g *Grid) fill(c Color) {
 // Freeze returns the picture of this moment. Its cost is that of the tile
 // table (at most 256 pointers); later changes copy the tiles that they touch.
 func (g *Grid) Freeze() *Frozen {
-	f := &Frozen{spec: g.spec, columns: g.columns, tiles: make([]*tile, len(g.tiles)), hash: g.hash}
+	f := &Frozen{
+		spec: g.spec, columns: g.columns, tiles: make([]*tile, len(g.tiles)), hash: g.hash,
+		uniform: g.uniform, uniformColor: g.uniformColor,
+	}
 	for i, t := range g.tiles {
 		if !t.shared { // else others may be reading it by now
 			t.shared = true
