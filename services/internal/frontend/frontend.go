@@ -3,6 +3,7 @@ package frontend
 import (
 	"context"
 	"errors"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -24,7 +25,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	t := o.Telemetry
 	if t == nil {
-		t = telemetry.New("frontend", o.Pod)
+		t = telemetry.New("frontend", o.Pod, telemetry.WithLogger(telemetry.NewLogger(o.Log.Level, o.Log.Format, os.Stderr)))
 	}
 	s, err := newSite(web.Files, o.WSURL, o.APIURL, NewMetrics(t.Registry))
 	if err != nil {

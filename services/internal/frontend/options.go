@@ -28,10 +28,11 @@ type Options struct {
 	// DrainDelay is how long requests are still accepted after the stop began;
 	// DrainTimeout bounds the whole stop (0: 20 s).
 	DrainDelay, DrainTimeout time.Duration
-	// Pod is this process's name among its equals; it names the telemetry
-	// that Run makes when Telemetry is nil.
-	Pod       string
+	// Telemetry to report through. When nil, Run makes it from Pod, this
+	// process's name among its equals, and Log.
 	Telemetry *telemetry.Telemetry
+	Pod       string
+	Log       config.Log
 	// WSURL is where the page finds a gateway, APIURL where it finds an api:
 	// absolute, or a path on the page's own origin, or empty: the page's own
 	// origin, as behind one ingress.
@@ -48,7 +49,7 @@ func OptionsFrom(r *config.Reader) Options {
 	return Options{
 		Addr: l.Addr, MetricsAddr: l.MetricsAddr, DebugAddr: l.DebugAddr,
 		DrainDelay: l.DrainDelay, DrainTimeout: l.DrainTimeout,
-		Pod: r.Pod(),
+		Pod: r.Pod(), Log: config.LogFrom(r),
 		WSURL: r.String("WS_URL", "", "Where browsers find a gateway, as wss://ws.example.org/ws. Empty: /ws of the page's own origin.",
 			func(s string) error { return checkURL(s, "ws", "wss", "http", "https") }),
 		APIURL: r.String("API_URL", "", "Where browsers find an api, as https://api.example.org. Empty: /api of the page's own origin.",
