@@ -55,7 +55,7 @@ type link struct {
 	lostFrom   uint64             // the gap for which it is
 	lostTo     uint64
 
-	writeErr error // guarded by Client.mu
+	writeErr error // of the writer; others may look when it has ended
 }
 
 // frames are read into buffers that all clients of the process share.

@@ -178,21 +178,22 @@ func (l *link) end(err error) ending {
 		close(p.answer)
 	}
 	c.pings, c.pingsDue = nil, 0
-	if l.writeErr != nil {
-		err = l.writeErr
-	}
 	c.notify()
 	c.mu.Unlock()
 
-	if l.cause != nil {
+	var closed *websocket.CloseError
+	var dropped *dropError
+	switch {
+	case l.cause != nil:
 		err = l.cause
+	case errors.As(err, &closed), errors.As(err, &dropped):
+	case l.writeErr != nil:
+		err = l.writeErr // the reader only noticed that the writer has given up
 	}
 	end := ending{established: l.greeted, code: websocket.CloseAbnormalClosure, reason: err.Error(), err: err}
 	if l.greeted {
 		end.lived = time.Since(l.greetedAt)
 	}
-	var closed *websocket.CloseError
-	var dropped *dropError
 	switch {
 	case errors.As(err, &closed):
 		end.code, end.reason = closed.Code, closed.Text

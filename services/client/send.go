@@ -55,10 +55,8 @@ func (l *link) begin() {
 // write is the writer's goroutine: it writes what there is until the
 // connection ends.
 func (l *link) write() {
-	if err := l.writeAll(); err != nil {
-		l.c.mu.Lock()
+	if err := l.writeAll(); err != nil && l.ctx.Err() == nil {
 		l.writeErr = err
-		l.c.mu.Unlock()
 		_ = l.ws.Close() // the reader notices
 	}
 }
