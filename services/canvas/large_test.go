@@ -91,13 +91,19 @@ func TestCellHash(t *testing.T) {
 
 var benchmarkSpec = Spec{Width: 1024, Height: 1024, Background: White}
 
+// randomOps gives operations that each change their cells, however often they
+// are applied in turn: the second half has the cells of the first in another
+// colour.
 func randomOps(pixels int) []Op {
 	random := rand.New(rand.NewPCG(1, 2))
-	ops := make([]Op, 1024)
-	for i := range ops {
-		ops[i].Kind = Paint
+	ops := make([]Op, 2048)
+	for i := range ops[:1024] {
+		ops[i].Kind, ops[i+1024].Kind = Paint, Paint
 		for range pixels {
-			ops[i].Pixels = append(ops[i].Pixels, Pixel{uint16(random.IntN(1024)), uint16(random.IntN(1024)), Color(random.IntN(1 << 24))})
+			p := Pixel{uint16(random.IntN(1024)), uint16(random.IntN(1024)), Color(random.IntN(1 << 24))}
+			ops[i].Pixels = append(ops[i].Pixels, p)
+			p.Color ^= 1
+			ops[i+1024].Pixels = append(ops[i+1024].Pixels, p)
 		}
 	}
 	return ops

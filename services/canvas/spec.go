@@ -26,7 +26,9 @@ func CheckID(id string) error {
 		return ErrID
 	}
 	for i := range len(id) {
-		if b := id[i]; !('a' <= b && b <= 'z' || '0' <= b && b <= '9' || b == '-') {
+		switch b := id[i]; {
+		case 'a' <= b && b <= 'z', '0' <= b && b <= '9', b == '-':
+		default:
 			return ErrID
 		}
 	}
