@@ -1,0 +1,556 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cloud-pixel/playground/services/canvas"
+	"github.com/cloud-pixel/playground/services/internal/store"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"pgregory.net/rapid"
+)
+
+// inBubble runs f with a replica that has caught up, on a clock of its own.
+func inBubble(t *testing.T, change func(*fakeLog, *Options), f func(t *testing.T, d *desk)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		l := newFakeLog()
+		d := newDesk(l, func(o *Options) {
+			if change != nil {
+				change(l, o)
+			}
+		})
+		defer d.close()
+		synctest.Wait()
+		f(t, d)
+	})
+}
+
+func expect(t *testing.T, d *desk) {
+	t.Helper()
+	synctest.Wait()
+	if what := d.differs(); what != "" {
+		t.Error(what)
+	}
+}
+
+func TestLiveMessagesAreApplied(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, d *desk) {
+		d.log.foreign(dot(1, 1, 5), dot(2, 2, 6))
+		d.log.foreign(dot(1, 1, 7))
+		expect(t, d)
+		if n := d.log.reads; n > 1 {
+			t.Errorf("%d reads of the log", n)
+		}
+	})
+}
+
+// A gap is repaired from the log before anything behind it is applied.
+func TestGapIsRepaired(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, d *desk) {
+		d.log.publish = func(*canvas.Entry) {}
+		d.log.foreign(dot(1, 1, 5))
+		d.log.foreign(dot(1, 1, 6), dot(1, 2, 6))
+		d.log.publish = nil
+		d.log.foreign(dot(1, 1, 7))
+		expect(t, d)
+		if testutil.ToFloat64(d.metrics.gaps) != 1 || testutil.ToFloat64(d.metrics.repairs) != 4 {
+			t.Error("the gap was not counted")
+		}
+	})
+}
+
+func TestRepeatedAndLateMessagesAreDropped(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, d *desk) {
+		d.log.foreign(dot(1, 1, 5))
+		d.log.foreign(dot(1, 1, 6))
+		for _, e := range []int{1, 0, 0, 1} {
+			d.log.event(store.Event{Kind: store.Live, Entry: d.log.entries[e]})
+		}
+		expect(t, d)
+		if n := testutil.ToFloat64(d.metrics.duplicates); n != 4 {
+			t.Errorf("%v duplicates", n)
+		}
+	})
+}
+
+// A message that begins before the replica's position and ends after it gives
+// its newer part.
+func TestStraddlingMessage(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, d *desk) {
+		d.log.publish = func(e *canvas.Entry) {
+			cut := *e
+			cut.Ops = e.Ops[:1]
+			d.log.send(&cut)
+			d.log.send(e)
+		}
+		d.log.foreign(dot(1, 1, 5), dot(1, 1, 6), dot(1, 1, 7))
+		expect(t, d)
+	})
+}
+
+// The last message on a quiet canvas is lost: no later one shows the gap. The
+// look at the head, each second, finds it.
+func TestLastMessageLost(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, d *desk) {
+		d.log.publish = func(*canvas.Entry) {}
+		d.log.foreign(dot(1, 1, 5))
+		time.Sleep(1300 * time.Millisecond)
+		expect(t, d)
+	})
+}
+
+// After an append of its own process the replica need not wait for the second
+// to pass.
+func TestOwnAppendWithoutMessage(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, d *desk) {
+		time.Sleep(1300 * time.Millisecond) // well between two looks at the head
+		checks := d.log.checks
+		d.log.publish = func(*canvas.Entry) {}
+		c := newClerk()
+		if err := c.submit(d.writer, 1); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(60 * time.Millisecond)
+		expect(t, d)
+		if d.log.checks != checks {
+			t.Error("it was the look at the head that found it: the test proves nothing")
+		}
+	})
+}
+
+// Whatever was published while the subscription was away is found when it is
+// confirmed again.
+func TestConfirmedAgain(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, d *desk) {
+		time.Sleep(1300 * time.Millisecond)
+		d.log.event(store.Event{Kind: store.Lost})
+		d.log.publish = func(*canvas.Entry) {}
+		d.log.foreign(dot(1, 1, 5))
+		d.log.event(store.Event{Kind: store.Confirmed})
+		time.Sleep(60 * time.Millisecond)
+		expect(t, d)
+	})
+}
+
+// Messages that come while the replica loads are not lost: they are in the log
+// or behind what was read.
+func TestMessagesDuringLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newFakeLog()
+		l.foreign(dot(0, 0, 1))
+		n := 0
+		l.afterRead = func() { // somebody writes after each read
+			if n++; n < 5 {
+				l.foreign(dot(n, n, 9))
+			}
+		}
+		d := newDesk(l, func(o *Options) { o.ReadLimit = 1 })
+		defer d.close()
+		time.Sleep(100 * time.Millisecond)
+		expect(t, d)
+	})
+}
+
+// A read waits for a fetch of the head that began after it came, never for one
+// that was under way: that one may not know of a write that the reader has
+// seen acknowledged.
+func TestSyncUsesALaterFetch(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, d *desk) {
+		time.Sleep(1300 * time.Millisecond)
+		d.log.publish = func(*canvas.Entry) {} // only a fetch can tell
+		checks := d.log.checks
+		gate := make(chan struct{})
+		d.log.gate = gate
+		first, second := make(chan error, 1), make(chan error, 1)
+		go func() { first <- d.replica.Sync(context.Background()) }()
+		synctest.Wait() // its fetch is under way, held at the gate
+		go func() { second <- d.replica.Sync(context.Background()) }()
+		synctest.Wait()
+		d.log.gate = nil
+		gate <- struct{}{} // the first fetch answers: nothing new
+		synctest.Wait()
+		// A write that was acknowledged before the second read began would be
+		// missed by the first fetch.
+		if got := d.log.checks - checks; got != 2 {
+			t.Fatalf("%d fetches for two reads of which the second came during the first", got)
+		}
+		if err := errors.Join(<-first, <-second); err != nil {
+			t.Error(err)
+		}
+		// Many that wait share one.
+		checks = d.log.checks
+		gate = make(chan struct{})
+		d.log.gate = gate
+		results := make(chan error, 100)
+		for range 100 {
+			go func() { results <- d.replica.Sync(context.Background()) }()
+		}
+		synctest.Wait()
+		d.log.gate = nil
+		close(gate)
+		for range 100 {
+			if err := <-results; err != nil {
+				t.Error(err)
+			}
+		}
+		if got := d.log.checks - checks; got > 2 {
+			t.Errorf("%d fetches for 100 reads at once", got)
+		}
+	})
+}
+
+// Read after write: what was acknowledged before the read is in the picture
+// when Sync returns, though no live message came.
+func TestSyncWaitsForThePicture(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, d *desk) {
+		d.log.publish = func(*canvas.Entry) {}
+		for i := range 20 {
+			d.log.foreign(dot(i%8, 1, canvas.Color(i+1)))
+			if err := d.replica.Sync(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			if c, _ := d.replica.At(i%8, 1); c != canvas.Color(i+1) {
+				t.Fatalf("read %v after write %d", c, i+1)
+			}
+		}
+	})
+}
+
+func TestSyncIsBounded(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, d *desk) {
+		d.log.down = true
+		if err := d.replica.Sync(context.Background()); !errors.Is(err, ErrBehind) {
+			t.Errorf("Redis away: %v", err)
+		}
+		d.log.down, d.log.gate = false, make(chan struct{})
+		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+		defer cancel()
+		if err := d.replica.Sync(ctx); !errors.Is(err, ErrBehind) {
+			t.Errorf("Redis hangs: %v", err)
+		}
+		close(d.log.gate)
+	})
+}
+
+// The observer hears that the log is away, and that it is back only when the
+// replica has caught up with it.
+func TestReachable(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, d *desk) {
+		d.log.down = true
+		time.Sleep(3 * time.Second)
+		d.log.publish = func(*canvas.Entry) {}
+		d.log.foreign(dot(1, 1, 5))
+		d.log.down = false
+		time.Sleep(3 * time.Second)
+		expect(t, d)
+		if got := fmt.Sprint(d.witness.reachable); got != "[true false true]" {
+			t.Errorf("reachable %v", got)
+		}
+	})
+}
+
+// Redis was restarted with another history: everything is loaded again, and
+// nothing of the two is mixed.
+func TestNewEpoch(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, d *desk) {
+		for i := range 5 {
+			d.log.foreign(dot(i, i, 5))
+		}
+		synctest.Wait()
+		d.log.mu.Lock() // rolled back to 2, then somebody noticed and went on
+		d.log.entries, d.log.head, d.log.epoch = d.log.entries[:2], 2, canvas.NewEpoch()
+		d.log.mu.Unlock()
+		d.log.foreign(dot(7, 7, 9))
+		time.Sleep(time.Millisecond)
+		expect(t, d)
+		if d.witness.restarts != 2 {
+			t.Errorf("%d restarts", d.witness.restarts)
+		}
+	})
+}
+
+// A log that is shorter than what this replica has seen is another history,
+// though nobody else noticed.
+func TestRolledBack(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, d *desk) {
+		for i := range 5 {
+			d.log.foreign(dot(i, i, 5))
+		}
+		synctest.Wait()
+		d.log.mu.Lock()
+		d.log.entries, d.log.head = d.log.entries[:2], 2
+		before := d.log.epoch
+		d.log.mu.Unlock()
+		time.Sleep(3 * time.Second)
+		expect(t, d)
+		if d.log.epoch == before {
+			t.Error("the epoch is the same")
+		}
+	})
+}
+
+// The epoch changes in the middle of a load: entries of the new history must
+// not be applied to a picture of the old one.
+func TestEpochChangesDuringLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newFakeLog()
+		for i := range 6 {
+			l.foreign(dot(i, 0, 1))
+		}
+		reads := 0
+		l.afterRead = func() {
+			if reads++; reads == 3 {
+				l.mu.Lock()
+				l.entries, l.head, l.epoch = nil, 0, canvas.NewEpoch()
+				l.mu.Unlock()
+				for i := range 8 {
+					l.foreign(dot(i, 1, 2))
+				}
+			}
+		}
+		d := newDesk(l, func(o *Options) { o.ReadLimit = 1 })
+		defer d.close()
+		time.Sleep(5 * time.Second)
+		expect(t, d)
+	})
+}
+
+// A repair that reads entries of another history stops and looks again.
+func TestRepairMeetsAnotherHistory(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, d *desk) {
+		d.log.foreign(dot(1, 1, 5))
+		synctest.Wait()
+		at := d.replica.Position()
+		d.log.mu.Lock()
+		d.log.entries, d.log.head, d.log.epoch = nil, 0, canvas.NewEpoch()
+		d.log.publish = func(*canvas.Entry) {}
+		d.log.mu.Unlock()
+		for i := range 4 {
+			d.log.foreign(dot(i, 3, 9))
+		}
+		at.Seq = 3 // what an append in the old epoch would have promised
+		d.replica.Expect(at)
+		time.Sleep(3 * time.Second)
+		expect(t, d)
+	})
+}
+
+// Redis lost everything: the canvas begins anew, blank, after its last picture
+// was handed over.
+func TestLostCanvasIsRescued(t *testing.T) {
+	var rescued *canvas.Frozen
+	var at canvas.Position
+	spec := canvas.Spec{Width: 8, Height: 8, Background: canvas.White}
+	inBubble(t, func(_ *fakeLog, o *Options) {
+		o.Recreate = &spec
+		o.Rescue = func(_ string, p canvas.Position, f *canvas.Frozen) { at, rescued = p, f }
+	}, func(t *testing.T, d *desk) {
+		d.log.foreign(dot(3, 3, 0xABCDEF))
+		synctest.Wait()
+		held := d.replica.Position()
+		d.log.mu.Lock()
+		d.log.missing = true
+		d.log.mu.Unlock()
+		time.Sleep(3 * time.Second)
+		expect(t, d)
+		if rescued == nil || rescued.At(3, 3) != 0xABCDEF || at != held {
+			t.Errorf("rescued %v at %v", rescued, at)
+		}
+	})
+}
+
+// Behind a trimmed log only the checkpoint helps.
+func TestTrimmedBehindTheReplica(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, d *desk) {
+		d.log.foreign(dot(0, 0, 1))
+		synctest.Wait()
+		d.log.publish = func(*canvas.Entry) {}
+		for i := range 6 {
+			d.log.foreign(dot(i, i, 5))
+		}
+		grid, at := d.log.truth()
+		d.log.mu.Lock()
+		d.log.checkpoint = &store.Checkpoint{Position: at, Grid: grid.Freeze()}
+		all := d.log.entries
+		d.log.entries = all[6:]
+		d.log.mu.Unlock()
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		d.log.entries = all // for the comparison
+		expect(t, d)
+	})
+}
+
+// At the start entries before the checkpoint are read for those who resume,
+// but not applied.
+func TestRecentEntries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newFakeLog()
+		for i := range 10 {
+			l.foreign(dot(i%8, 0, canvas.Color(i)), dot(i%8, 1, canvas.Color(i)))
+		}
+		grid, at := l.truth()
+		l.checkpoint = &store.Checkpoint{Position: at, Grid: grid.Freeze()}
+		l.foreign(dot(1, 1, 77))
+		d := newDesk(l, func(o *Options) { o.Recent = 6 })
+		defer d.close()
+		expect(t, d)
+		if n := len(d.witness.recent); n < 3 || n > 5 {
+			t.Errorf("%d recent entries", n)
+		}
+	})
+}
+
+// A record of another release is never skipped: the replica stops.
+func TestUnknownVersionStops(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, d *desk) {
+		d.log.event(store.Event{Kind: store.Unreadable, Err: fmt.Errorf("%w: 9", store.ErrVersion)})
+		synctest.Wait()
+		at := d.replica.Position()
+		d.log.foreign(dot(1, 1, 5))
+		time.Sleep(3 * time.Second)
+		if d.replica.Position() != at || !errors.Is(d.replica.Err(), store.ErrVersion) {
+			t.Errorf("at %v, error %v", d.replica.Position(), d.replica.Err())
+		}
+		if err := d.replica.Sync(context.Background()); err == nil {
+			t.Error("a stopped replica says that it is up to date")
+		}
+	})
+}
+
+// A replica whose memory went bad is caught by the checkpoint's hash and made
+// anew.
+func TestDivergenceIsFoundAndMended(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, d *desk) {
+		d.log.foreign(dot(1, 1, 5))
+		synctest.Wait()
+		d.replica.mu.Lock()
+		d.replica.grid.Set(4, 4, 0x123456)
+		d.replica.frozen = nil
+		d.replica.mu.Unlock()
+		d.log.foreign(dot(1, 2, 5))
+		synctest.Wait()
+		if d.differs() == "" {
+			t.Fatal("the replica does not differ")
+		}
+		grid, at := d.log.truth()
+		d.log.mu.Lock()
+		d.log.mark = &store.Mark{Position: at, Hash: grid.Hash()}
+		d.log.mu.Unlock()
+		time.Sleep(11 * time.Second)
+		expect(t, d)
+		if n := testutil.ToFloat64(d.metrics.audits.WithLabelValues("different")); n != 1 {
+			t.Errorf("%v differences counted", n)
+		}
+		time.Sleep(11 * time.Second)
+		if n := testutil.ToFloat64(d.metrics.audits.WithLabelValues("equal")); n < 1 {
+			t.Error("the mended replica was not compared again")
+		}
+	})
+}
+
+// Whatever becomes of the messages (lost, repeated, late), of Redis and of the
+// epoch, the observer sees every entry in order, and the replica ends with the
+// log's picture.
+func TestReplicaFollowsUnderAnything(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		seed := rapid.Uint64().Draw(rt, "seed")
+		actions := rapid.SliceOfN(rapid.IntRange(0, 99), 1, 150).Draw(rt, "actions")
+		var failure string
+		synctest.Test(t, func(*testing.T) { failure = follow(seed, actions) })
+		if failure != "" {
+			rt.Fatal(failure)
+		}
+	})
+}
+
+func follow(seed uint64, actions []int) string {
+	random := rand.New(rand.NewPCG(seed, 2))
+	l := newFakeLog()
+	var held []*canvas.Entry
+	l.publish = func(e *canvas.Entry) {
+		switch random.IntN(5) {
+		case 0: // lost
+		case 1: // late
+			held = append(held, e)
+		case 2: // twice
+			l.send(e)
+			l.send(e)
+		default:
+			l.send(e)
+		}
+	}
+	d := newDesk(l, nil)
+	defer d.close()
+	clerks := []*clerk{newClerk(), newClerk()}
+	next := []uint64{1, 1}
+	for _, a := range actions {
+		switch {
+		case a < 40:
+			l.foreign(dot(random.IntN(9), random.IntN(8), canvas.Color(random.IntN(1<<24))))
+		case a < 60:
+			i := random.IntN(2)
+			_ = clerks[i].submit(d.writer, next[i])
+			next[i]++
+		case a < 70: // something late arrives
+			if len(held) > 0 {
+				i := random.IntN(len(held))
+				l.event(store.Event{Kind: store.Live, Entry: held[i]})
+				held = append(held[:i], held[i+1:]...)
+			}
+		case a < 85:
+			time.Sleep(time.Duration(random.IntN(400)) * time.Millisecond)
+		case a < 88:
+			l.mu.Lock()
+			l.down = !l.down
+			l.mu.Unlock()
+		case a < 91:
+			l.event(store.Event{Kind: store.Confirmed})
+		case a < 94:
+			l.mu.Lock()
+			l.loseReply++
+			l.mu.Unlock()
+		case a < 97:
+			l.mu.Lock()
+			l.loseCall++
+			l.mu.Unlock()
+		default: // rolled back: what was lost is lost, but all agree
+			l.mu.Lock()
+			cut := random.IntN(len(l.entries) + 1)
+			l.entries = l.entries[:cut:cut]
+			l.head = 0
+			if cut > 0 {
+				l.head = l.entries[cut-1].Last()
+			}
+			l.epoch = canvas.NewEpoch()
+			for s, state := range l.sessions {
+				if state.Seq > l.head {
+					delete(l.sessions, s)
+				}
+			}
+			l.mu.Unlock()
+		}
+	}
+	l.mu.Lock()
+	l.down, l.loseCall, l.loseReply = false, 0, 0
+	l.mu.Unlock()
+	time.Sleep(20 * time.Second)
+	synctest.Wait()
+	if what := d.differs(); what != "" {
+		return what
+	}
+	for i, c := range clerks {
+		c.mu.Lock()
+		if len(c.refused) > 0 || len(c.appended) != int(next[i]-1) {
+			return fmt.Sprintf("of %d operations %d were appended and %d refused", next[i]-1, len(c.appended), len(c.refused))
+		}
+		c.mu.Unlock()
+	}
+	return ""
+}

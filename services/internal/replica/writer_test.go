@@ -1,0 +1,222 @@
+package replica
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cloud-pixel/playground/services/internal/store"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+func submitAll(t *testing.T, d *desk, c *clerk, numbers ...uint64) {
+	t.Helper()
+	for _, n := range numbers {
+		if err := c.submit(d.writer, n); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// What comes during an append travels in the next: one batch, no timer.
+func TestBatchesGrowWithTheLoad(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, d *desk) {
+		gate := make(chan struct{})
+		d.log.gate = gate
+		c := newClerk()
+		submitAll(t, d, c, 1)
+		synctest.Wait()
+		submitAll(t, d, c, 2, 3, 4)
+		d.log.gate = nil
+		close(gate)
+		expect(t, d)
+		if len(d.log.appends) != 2 || !slices.Equal(d.log.appends[1], []uint64{2, 3, 4}) {
+			t.Errorf("appends %v", d.log.appends)
+		}
+	})
+}
+
+// A batch whose outcome is unknown is tried again as it was, and what came
+// later does not overtake it. Were 2 appended first, 1 would count as a
+// duplicate of the session and be lost.
+func TestRetryIsNotOvertaken(t *testing.T) {
+	for name, lose := range map[string]func(*fakeLog){
+		"the call was lost":  func(l *fakeLog) { l.loseCall = 2 },
+		"the reply was lost": func(l *fakeLog) { l.loseReply = 2 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, nil, func(t *testing.T, d *desk) {
+				lose(d.log)
+				c := newClerk()
+				submitAll(t, d, c, 1)
+				synctest.Wait()
+				submitAll(t, d, c, 2, 3)
+				time.Sleep(5 * time.Second)
+				expect(t, d)
+				if got := d.log.appends[:3]; !slices.Equal(got[0], []uint64{1}) || !slices.Equal(got[1], []uint64{1}) || !slices.Equal(got[2], []uint64{1}) {
+					t.Errorf("appends %v", d.log.appends)
+				}
+				if !slices.Equal(c.appended, []uint64{1, 2, 3}) || d.log.head != 3 {
+					t.Errorf("appended %v, head %d", c.appended, d.log.head)
+				}
+			})
+		})
+	}
+}
+
+// A refusal takes along what waits behind it: were 3 appended, 2 would count
+// as a duplicate when it is sent again, and be lost without a word.
+func TestRefusalTakesAlongWhatWaits(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, d *desk) {
+		gate := make(chan struct{})
+		d.log.gate = gate
+		mine, other := newClerk(), newClerk()
+		submitAll(t, d, mine, 1)
+		synctest.Wait()
+		d.log.full = true
+		submitAll(t, d, mine, 2, 3)
+		submitAll(t, d, other, 1)
+		d.log.gate = nil
+		close(gate)
+		synctest.Wait()
+		if !slices.Equal(mine.refused, []uint64{1, 2, 3}) {
+			t.Errorf("refused %v", mine.refused)
+		}
+		d.log.full = false
+		submitAll(t, d, mine, 1, 2, 3)
+		synctest.Wait()
+		if !slices.Equal(mine.appended, []uint64{1, 2, 3}) {
+			t.Errorf("appended %v", mine.appended)
+		}
+		expect(t, d)
+	})
+}
+
+// "Refused" is only said of what certainly was not appended: once the outcome
+// of a try was unknown, a later try that is turned away proves nothing.
+func TestUncertainIsNotRefused(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, d *desk) {
+		d.log.loseReply = 1
+		c := newClerk()
+		submitAll(t, d, c, 1)
+		synctest.Wait()
+		d.log.rejects = true
+		time.Sleep(5 * time.Second)
+		if len(c.refused) > 0 {
+			t.Fatal("refused, though it is in the log")
+		}
+		d.log.rejects = false
+		time.Sleep(5 * time.Second)
+		if !slices.Equal(c.appended, []uint64{1}) || d.log.head != 1 {
+			t.Errorf("appended %v, head %d", c.appended, d.log.head)
+		}
+	})
+}
+
+func TestRejectedIsRefused(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, d *desk) {
+		d.log.rejects = true
+		c := newClerk()
+		submitAll(t, d, c, 1, 2)
+		synctest.Wait()
+		if !slices.Equal(c.refused, []uint64{1, 2}) || !d.writer.Idle() {
+			t.Errorf("refused %v", c.refused)
+		}
+	})
+}
+
+// An append in an epoch that has ended appends nothing; it is done again when
+// the replica has the new one.
+func TestAppendAcrossAnEpoch(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, d *desk) {
+		c := newClerk()
+		submitAll(t, d, c, 1, 2)
+		synctest.Wait()
+		d.log.mu.Lock()
+		d.log.entries, d.log.head = nil, 0
+		clear(d.log.sessions)
+		d.log.mu.Unlock()
+		submitAll(t, d, c, 3)
+		time.Sleep(3 * time.Second)
+		expect(t, d)
+		if !slices.Equal(c.appended, []uint64{1, 2, 3}) || d.log.head != 1 {
+			t.Errorf("appended %v, head %d", c.appended, d.log.head)
+		}
+	})
+}
+
+func TestQueueIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newFakeLog()
+		d := newDesk(l, nil)
+		defer d.close()
+		synctest.Wait()
+		d.writer.o.MaxQueue = 10_000
+		l.down = true
+		c := newClerk()
+		n := uint64(0)
+		for {
+			n++
+			if err := c.submit(d.writer, n); err != nil {
+				if !errors.Is(err, ErrQueueFull) {
+					t.Fatal(err)
+				}
+				break
+			}
+			if n > 10_000 {
+				t.Fatal("the queue has no bound")
+			}
+		}
+		l.down = false
+		time.Sleep(10 * time.Second)
+		expect(t, d)
+		if c.acked != n-1 {
+			t.Errorf("acknowledged up to %d of %d", c.acked, n-1)
+		}
+		if b := testutil.ToFloat64(d.metrics.queueBytes); b != 0 {
+			t.Errorf("%v bytes left in the queue", b)
+		}
+	})
+}
+
+// What still waits when the writer ends is refused: it certainly was not
+// appended.
+func TestCloseRefusesWhatWaits(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, d *desk) {
+		d.log.gate = make(chan struct{})
+		c := newClerk()
+		submitAll(t, d, c, 1)
+		synctest.Wait()
+		submitAll(t, d, c, 2, 3)
+		d.close()
+		if !slices.Equal(c.refused, []uint64{2, 3}) || len(c.appended) != 0 {
+			t.Errorf("refused %v, appended %v", c.refused, c.appended)
+		}
+		if err := c.submit(d.writer, 4); !errors.Is(err, ErrClosed) {
+			t.Errorf("submit after the end: %v", err)
+		}
+	})
+}
+
+// Batches keep to what one append may carry.
+func TestBatchLimits(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, d *desk) {
+		gate := make(chan struct{})
+		d.log.gate = gate
+		c := newClerk()
+		for n := range uint64(2*store.MaxBatchOps + 10) {
+			submitAll(t, d, c, n+1)
+		}
+		d.log.gate = nil
+		close(gate)
+		time.Sleep(time.Second)
+		for _, batch := range d.log.appends {
+			if len(batch) > store.MaxBatchOps {
+				t.Errorf("%d operations in a batch", len(batch))
+			}
+		}
+		expect(t, d)
+	})
+}
