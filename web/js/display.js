@@ -17,6 +17,7 @@ export class Display {
   #element;
   #context;
   #marker;
+  #sheet;
   #colorAt;
   #source = null;
   #sourceContext = null;
@@ -28,12 +29,14 @@ export class Display {
 
   /**
    * @param {HTMLCanvasElement} element fills its parent by CSS
-   * @param {HTMLElement} marker frames the cell that is pointed at
+   * @param {{marker: HTMLElement, sheet: HTMLElement}} around marker frames the
+   *   cell that is pointed at, sheet lies beneath the whole picture
    * @param {(x: number, y: number) => number} colorAt 0xRRGGBB of a cell
    */
-  constructor(element, marker, colorAt) {
+  constructor(element, { marker, sheet }, colorAt) {
     this.#element = element;
     this.#marker = marker;
+    this.#sheet = sheet;
     this.#colorAt = colorAt;
     this.#context = element.getContext('2d', { alpha: true });
     new ResizeObserver(() => this.#resize()).observe(element.parentElement);
@@ -121,6 +124,7 @@ export class Display {
       this.#all = false;
       this.#context.clearRect(0, 0, this.#element.width, this.#element.height);
       this.#show({ x: 0, y: 0, width: this.#source.width, height: this.#source.height });
+      this.#placeSheet();
       this.#placeMarker();
     } else {
       for (const t of tiles) this.#show(t);
@@ -168,14 +172,25 @@ export class Display {
     for (let row = fromY; row < toY; row++) c.fillRect(left + fromX * scale, top + row * scale, w * scale, 1);
   }
 
+  #placeSheet() {
+    const { left, top, scale } = this.viewport;
+    this.#sheet.hidden = false;
+    this.#place(this.#sheet, left, top, this.#source.width * scale, this.#source.height * scale);
+  }
+
   #placeMarker() {
     this.#marker.hidden = this.#mark === null;
     if (!this.#mark) return;
     const { left, top, scale } = this.viewport;
+    const [x, y] = this.#mark;
+    this.#place(this.#marker, left + x * scale, top + y * scale, Math.max(scale, 4), Math.max(scale, 4));
+  }
+
+  /** Puts an element over a rectangle of the view. */
+  #place(element, left, top, width, height) {
     const ratio = this.#element.width / this.#element.getBoundingClientRect().width || 1;
-    const size = Math.max(scale / ratio, 4);
-    this.#marker.style.width = `${size}px`;
-    this.#marker.style.height = `${size}px`;
-    this.#marker.style.transform = `translate(${(left + this.#mark[0] * scale) / ratio}px, ${(top + this.#mark[1] * scale) / ratio}px)`;
+    element.style.width = `${width / ratio}px`;
+    element.style.height = `${height / ratio}px`;
+    element.style.transform = `translate(${left / ratio}px, ${top / ratio}px)`;
   }
 }

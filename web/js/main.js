@@ -35,7 +35,7 @@ function storage(kind) {
 const view = {
   picture(grid) {
     document.getElementById('loading').hidden = true;
-    document.getElementById('size').textContent = `${grid.width} × ${grid.height}`;
+    document.getElementById('size').textContent = `${grid.width} × ${grid.height} pixels.`;
     display.setPicture(grid);
   },
   damage: (x, y) => display.damage(x, y),
@@ -66,7 +66,7 @@ function expired(entries) {
   });
 }
 
-const display = new Display(element, document.getElementById('marker'), (x, y) => playground.colorAt(x, y));
+const display = new Display(element, { marker: document.getElementById('marker'), sheet: document.getElementById('sheet') }, (x, y) => playground.colorAt(x, y));
 
 new Input(element, display, {
   size: () => playground?.grid ?? null,

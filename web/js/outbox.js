@@ -7,10 +7,11 @@
 // it names. A transient one is go-back-N: the gateway refuses everything after
 // that operation until it comes again, so sending starts over from there.
 
-import { isTransient } from './protocol.js';
+import { Pace } from './pace.js';
+import { Code, isTransient } from './protocol.js';
 
 /** Entries that may wait for their acknowledgement on a connection at a time. */
-export const WINDOW = 128;
+export const WINDOW = 64;
 /** Limits of what is kept while nothing can be sent. */
 export const MAX_ENTRIES = 4096;
 export const MAX_KEPT_PIXELS = 256 * 1024;
@@ -39,6 +40,7 @@ export class Outbox {
   /** The highest number sent on this connection, after going back. */
   #sentUpTo = 0;
   #blockedUntil = 0;
+  #pace = new Pace();
 
   /**
    * @param {{put(entry: Entry): void, remove(number: number): void, next(number: number): void}} store
@@ -78,8 +80,9 @@ export class Outbox {
   }
 
   /** A connection is ready to take operations: all are sent (again). */
-  connected() {
+  connected(now) {
     this.#online = true;
+    this.#pace.restart(now);
     this.#sentUpTo = 0;
     this.#blockedUntil = 0;
   }
@@ -92,10 +95,9 @@ export class Outbox {
   take(now) {
     if (!this.#online || now < this.#blockedUntil) return [];
     const due = [];
-    let waiting = 0;
-    for (const e of this.#entries) {
-      if (++waiting > WINDOW) break;
-      if (e.number <= this.#sentUpTo) continue;
+    for (const e of this.#unsent()) {
+      if (this.#pace.wait(e.pixels.length / 3, now) > 0) break;
+      this.#pace.spend(e.pixels.length / 3, now);
       if (e.sent === 0) {
         e.sent = now;
         this.#store.put(e);
@@ -108,8 +110,14 @@ export class Outbox {
 
   /** How many ms until take gives something, or null: only an event helps. */
   wait(now) {
-    if (!this.#online || this.#blockedUntil <= now) return null;
-    return this.#blockedUntil - now;
+    const [next] = this.#unsent();
+    if (!this.#online || !next) return null;
+    return Math.max(this.#blockedUntil - now, this.#pace.wait(next.pixels.length / 3, now));
+  }
+
+  /** Entries of the window that wait for being sent. */
+  #unsent() {
+    return this.#entries.slice(0, WINDOW).filter((e) => e.number > this.#sentUpTo);
   }
 
   /** Everything up to number is in the log. Returns the entries that left. */
@@ -126,6 +134,7 @@ export class Outbox {
     if (number <= this.#sentUpTo) {
       this.#sentUpTo = number - 1;
       this.#blockedUntil = Math.max(this.#blockedUntil, now + retryAfter);
+      if (code === Code.rateLimited) this.#pace.slowDown(now);
     }
     return null;
   }

@@ -7,7 +7,8 @@ export const PALETTE = [
   ['Slate', 0x64748b],
   ['Silver', 0xcbd5e1],
   ['White', 0xffffff],
-  ['Brown', 0x8d5524],
+  ['Brown', 0x7c4a1e],
+  ['Sand', 0xe0b585],
   ['Red', 0xdc2626],
   ['Orange', 0xf97316],
   ['Yellow', 0xfacc15],
@@ -16,6 +17,7 @@ export const PALETTE = [
   ['Teal', 0x14b8a6],
   ['Sky', 0x38bdf8],
   ['Blue', 0x2563eb],
+  ['Navy', 0x1e3a8a],
   ['Violet', 0x7c3aed],
   ['Magenta', 0xd946ef],
   ['Pink', 0xf9a8d4],
@@ -37,7 +39,7 @@ const byId = (id) => document.getElementById(id);
 
 /** The colour that is drawn with. */
 export class Colors {
-  #value = PALETTE[12][1];
+  #value = PALETTE.find(([name]) => name === 'Blue')[1];
   #custom = byId('custom-color');
 
   constructor() {
@@ -123,6 +125,7 @@ export class Status {
   #detail = byId('state-detail');
   #waiting = byId('waiting');
   #timer = null;
+  #waitingTimer = null;
   #shown = null;
 
   /** Short interruptions are not worth a word: offline shows after a moment. */
@@ -142,9 +145,16 @@ export class Status {
     this.#detail.textContent = detail;
   }
 
+  /** Operations that are not acknowledged; told when it takes a while. */
   waiting(n) {
-    this.#waiting.hidden = n === 0;
-    this.#waiting.textContent = n === 1 ? '1 stroke waits' : `${n} strokes wait`;
+    this.#waiting.textContent = n === 1 ? '1 stroke waits to be sent' : `${n} strokes wait to be sent`;
+    if (n === 0) {
+      clearTimeout(this.#waitingTimer);
+      this.#waitingTimer = null;
+      this.#waiting.hidden = true;
+    } else {
+      this.#waitingTimer ??= setTimeout(() => (this.#waiting.hidden = false), 1000);
+    }
   }
 }
 

@@ -158,7 +158,7 @@ export class Playground {
     this.#replica.restart();
     this.#connection.send([hello(this.#session.id), ...(this.#name ? [setName(this.#name)] : [])]);
     this.#expire();
-    this.#outbox.connected();
+    this.#outbox.connected(this.#clock.now());
     this.#flush();
   }
 
@@ -214,8 +214,6 @@ export class Playground {
     if (lost) {
       this.#overlay.remove(number);
       this.#view.notice('The canvas did not accept a stroke; it was taken back.', 'refused');
-    } else if (code === Code.rateLimited) {
-      this.#view.notice('That was fast: your strokes are sent a little later.', 'rate');
     } else if (code === Code.logFull) {
       this.#view.notice('The canvas is full for the moment; your strokes wait.', 'rate');
     }

@@ -32,7 +32,7 @@ test('numbers count from 1 and everything is stored before it is sent', () => {
   assert.deepEqual([...store.kept.keys()], [1, 2, 3]);
   assert.equal(store.upTo, 4);
   assert.deepEqual(box.take(1000), [], 'not connected');
-  box.connected();
+  box.connected(0);
   assert.deepEqual(numbers(box.take(2000)), [1, 2, 3]);
   assert.equal(store.kept.get(3).sent, 2000);
   assert.deepEqual(box.take(2000), [], 'each once');
@@ -40,7 +40,7 @@ test('numbers count from 1 and everything is stored before it is sent', () => {
 
 test('an acknowledgement is cumulative', () => {
   const { store, box } = outbox(4);
-  box.connected();
+  box.connected(0);
   box.take(0);
   assert.deepEqual(numbers(box.ack(3)), [1, 2, 3]);
   assert.deepEqual([...store.kept.keys()], [4]);
@@ -49,19 +49,19 @@ test('an acknowledgement is cumulative', () => {
 
 test('after coming back everything is sent in order, before anything new', () => {
   const { box } = outbox(3);
-  box.connected();
+  box.connected(0);
   box.take(0);
   box.ack(1);
   box.disconnected();
   box.add([9, 9, 9], 0);
   assert.deepEqual(box.take(0), []);
-  box.connected();
+  box.connected(0);
   assert.deepEqual(numbers(box.take(0)), [2, 3, 4]);
 });
 
 test('a permanent refusal takes out the one that it names', () => {
   const { store, box } = outbox(3);
-  box.connected();
+  box.connected(0);
   box.take(0);
   assert.equal(box.refused(2, Code.outOfBounds, 0, 0).number, 2);
   assert.deepEqual([...store.kept.keys()], [1, 3]);
@@ -71,7 +71,7 @@ test('a permanent refusal takes out the one that it names', () => {
 
 test('a transient refusal goes back to the refused one after the pause', () => {
   const { box } = outbox(5);
-  box.connected();
+  box.connected(0);
   box.take(0);
   assert.equal(box.refused(3, Code.rateLimited, 250, 1000), null);
   box.refused(4, Code.rateLimited, 250, 1000);
@@ -86,20 +86,32 @@ test('a transient refusal goes back to the refused one after the pause', () => {
 
 test('a new connection does not wait for the pause of an old one', () => {
   const { box } = outbox(1);
-  box.connected();
+  box.connected(0);
   box.take(0);
   box.refused(1, Code.draining, 60000, 0);
   box.disconnected();
-  box.connected();
+  box.connected(0);
   assert.deepEqual(numbers(box.take(1)), [1]);
 });
 
 test('no more than a window is under way', () => {
   const { box } = outbox(WINDOW + 10);
-  box.connected();
-  assert.equal(box.take(0).length, WINDOW);
+  box.connected(0);
+  const sent = [...box.take(0), ...box.take(5000), ...box.take(10000)];
+  assert.equal(sent.length, WINDOW);
+  assert.equal(box.wait(10000), null, 'until something is acknowledged');
   box.ack(4);
-  assert.deepEqual(numbers(box.take(0)), [WINDOW + 1, WINDOW + 2, WINDOW + 3, WINDOW + 4]);
+  assert.deepEqual(numbers(box.take(10000)), [WINDOW + 1, WINDOW + 2, WINDOW + 3, WINDOW + 4]);
+});
+
+test('what is kept goes at a bearable pace', () => {
+  const { box } = outbox(60);
+  box.connected(0);
+  const first = box.take(0).length;
+  assert.ok(first > 10 && first < 60, `${first}`);
+  const pause = box.wait(0);
+  assert.ok(pause > 0 && pause <= 100, `${pause}`);
+  assert.deepEqual(numbers(box.take(pause)), [first + 1]);
 });
 
 test('it is bounded', () => {
@@ -116,7 +128,7 @@ test('what was sent and is old is shown, not sent; the rest is', () => {
   const { store, box } = outbox(0, { next: 7, entries: [entry(6, now, 0), entry(2, old, old), entry(3, old, 0), entry(5, now - 1, now - 1)] });
   assert.deepEqual(numbers(box.expire(now)), [2]);
   assert.ok(!store.kept.has(2));
-  box.connected();
+  box.connected(0);
   assert.deepEqual(numbers(box.take(now)), [3, 5, 6], 'in the order of their numbers');
   assert.equal(box.add([0, 0, 0], now).number, 7);
 });

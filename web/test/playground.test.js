@@ -101,7 +101,7 @@ test('a transient refusal sends again after the pause', async () => {
   p.commit([1, 1, RED]);
   p.commit([2, 1, RED]);
   net.last().take();
-  net.last().say({ type: 'error', code: Code.rateLimited, number: 1, retryAfter: 300, message: '' });
+  net.last().say({ type: 'error', code: Code.busy, number: 1, retryAfter: 300, message: '' });
   p.commit([3, 1, RED]);
   clock.pass(299);
   assert.deepEqual(net.last().take(), []);
@@ -189,10 +189,11 @@ test('the state follows the gateway', async () => {
 });
 
 test('a stroke of very many pixels becomes several operations', async () => {
-  const { p, net, live } = page();
+  const { p, clock, net, live } = page();
   p.start();
   await live(blank(), EPOCH, 10);
   p.commit(Array.from({ length: 3 * 5000 }, (_, i) => (i % 3 === 2 ? RED : i % 3)));
+  clock.pass(3000);
   const sent = net.last().take().filter((m) => m.type === 'draw');
   assert.deepEqual(sent.map((m) => m.pixels.length / 3), [4096, 904]);
 });
