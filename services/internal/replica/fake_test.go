@@ -53,6 +53,20 @@ func newFakeLog() *fakeLog {
 	}
 }
 
+// set changes the log's behaviour.
+func (l *fakeLog) set(change func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	change()
+}
+
+// counted returns how often the head was read.
+func (l *fakeLog) counted() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.checks
+}
+
 func (l *fakeLog) wait(ctx context.Context) error {
 	l.mu.Lock()
 	gate, down := l.gate, l.down

@@ -53,10 +53,10 @@ func TestLiveMessagesAreApplied(t *testing.T) {
 // A gap is repaired from the log before anything behind it is applied.
 func TestGapIsRepaired(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, d *desk) {
-		d.log.publish = func(*canvas.Entry) {}
+		d.log.set(func() { d.log.publish = func(*canvas.Entry) {} })
 		d.log.foreign(dot(1, 1, 5))
 		d.log.foreign(dot(1, 1, 6), dot(1, 2, 6))
-		d.log.publish = nil
+		d.log.set(func() { d.log.publish = nil })
 		d.log.foreign(dot(1, 1, 7))
 		expect(t, d)
 		if testutil.ToFloat64(d.metrics.gaps) != 1 || testutil.ToFloat64(d.metrics.repairs) != 4 {
@@ -83,12 +83,14 @@ func TestRepeatedAndLateMessagesAreDropped(t *testing.T) {
 // its newer part.
 func TestStraddlingMessage(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, d *desk) {
-		d.log.publish = func(e *canvas.Entry) {
-			cut := *e
-			cut.Ops = e.Ops[:1]
-			d.log.send(&cut)
-			d.log.send(e)
-		}
+		d.log.set(func() {
+			d.log.publish = func(e *canvas.Entry) {
+				cut := *e
+				cut.Ops = e.Ops[:1]
+				d.log.send(&cut)
+				d.log.send(e)
+			}
+		})
 		d.log.foreign(dot(1, 1, 5), dot(1, 1, 6), dot(1, 1, 7))
 		expect(t, d)
 	})
@@ -98,9 +100,10 @@ func TestStraddlingMessage(t *testing.T) {
 // look at the head, each second, finds it.
 func TestLastMessageLost(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, d *desk) {
-		d.log.publish = func(*canvas.Entry) {}
+		d.log.set(func() { d.log.publish = func(*canvas.Entry) {} })
 		d.log.foreign(dot(1, 1, 5))
 		time.Sleep(1300 * time.Millisecond)
+		synctest.Wait()
 		expect(t, d)
 	})
 }
@@ -110,15 +113,17 @@ func TestLastMessageLost(t *testing.T) {
 func TestOwnAppendWithoutMessage(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, d *desk) {
 		time.Sleep(1300 * time.Millisecond) // well between two looks at the head
-		checks := d.log.checks
-		d.log.publish = func(*canvas.Entry) {}
+		synctest.Wait()
+		checks := d.log.counted()
+		d.log.set(func() { d.log.publish = func(*canvas.Entry) {} })
 		c := newClerk()
 		if err := c.submit(d.writer, 1); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(60 * time.Millisecond)
+		synctest.Wait()
 		expect(t, d)
-		if d.log.checks != checks {
+		if d.log.counted() != checks {
 			t.Error("it was the look at the head that found it: the test proves nothing")
 		}
 	})
@@ -129,11 +134,13 @@ func TestOwnAppendWithoutMessage(t *testing.T) {
 func TestConfirmedAgain(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, d *desk) {
 		time.Sleep(1300 * time.Millisecond)
+		synctest.Wait()
 		d.log.event(store.Event{Kind: store.Lost})
-		d.log.publish = func(*canvas.Entry) {}
+		d.log.set(func() { d.log.publish = func(*canvas.Entry) {} })
 		d.log.foreign(dot(1, 1, 5))
 		d.log.event(store.Event{Kind: store.Confirmed})
 		time.Sleep(60 * time.Millisecond)
+		synctest.Wait()
 		expect(t, d)
 	})
 }
@@ -153,6 +160,7 @@ func TestMessagesDuringLoad(t *testing.T) {
 		d := newDesk(l, func(o *Options) { o.ReadLimit = 1 })
 		defer d.close()
 		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
 		expect(t, d)
 	})
 }
@@ -163,43 +171,44 @@ func TestMessagesDuringLoad(t *testing.T) {
 func TestSyncUsesALaterFetch(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, d *desk) {
 		time.Sleep(1300 * time.Millisecond)
-		d.log.publish = func(*canvas.Entry) {} // only a fetch can tell
-		checks := d.log.checks
+		synctest.Wait()
+		d.log.set(func() { d.log.publish = func(*canvas.Entry) {} }) // only a fetch can tell
+		checks := d.log.counted()
 		gate := make(chan struct{})
-		d.log.gate = gate
+		d.log.set(func() { d.log.gate = gate })
 		first, second := make(chan error, 1), make(chan error, 1)
 		go func() { first <- d.replica.Sync(context.Background()) }()
 		synctest.Wait() // its fetch is under way, held at the gate
 		go func() { second <- d.replica.Sync(context.Background()) }()
 		synctest.Wait()
-		d.log.gate = nil
+		d.log.set(func() { d.log.gate = nil })
 		gate <- struct{}{} // the first fetch answers: nothing new
 		synctest.Wait()
 		// A write that was acknowledged before the second read began would be
 		// missed by the first fetch.
-		if got := d.log.checks - checks; got != 2 {
+		if got := d.log.counted() - checks; got != 2 {
 			t.Fatalf("%d fetches for two reads of which the second came during the first", got)
 		}
 		if err := errors.Join(<-first, <-second); err != nil {
 			t.Error(err)
 		}
 		// Many that wait share one.
-		checks = d.log.checks
+		checks = d.log.counted()
 		gate = make(chan struct{})
-		d.log.gate = gate
+		d.log.set(func() { d.log.gate = gate })
 		results := make(chan error, 100)
 		for range 100 {
 			go func() { results <- d.replica.Sync(context.Background()) }()
 		}
 		synctest.Wait()
-		d.log.gate = nil
+		d.log.set(func() { d.log.gate = nil })
 		close(gate)
 		for range 100 {
 			if err := <-results; err != nil {
 				t.Error(err)
 			}
 		}
-		if got := d.log.checks - checks; got > 2 {
+		if got := d.log.counted() - checks; got > 2 {
 			t.Errorf("%d fetches for 100 reads at once", got)
 		}
 	})
@@ -209,7 +218,7 @@ func TestSyncUsesALaterFetch(t *testing.T) {
 // when Sync returns, though no live message came.
 func TestSyncWaitsForThePicture(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, d *desk) {
-		d.log.publish = func(*canvas.Entry) {}
+		d.log.set(func() { d.log.publish = func(*canvas.Entry) {} })
 		for i := range 20 {
 			d.log.foreign(dot(i%8, 1, canvas.Color(i+1)))
 			if err := d.replica.Sync(context.Background()); err != nil {
@@ -224,17 +233,18 @@ func TestSyncWaitsForThePicture(t *testing.T) {
 
 func TestSyncIsBounded(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, d *desk) {
-		d.log.down = true
+		d.log.set(func() { d.log.down = true })
 		if err := d.replica.Sync(context.Background()); !errors.Is(err, ErrBehind) {
 			t.Errorf("Redis away: %v", err)
 		}
-		d.log.down, d.log.gate = false, make(chan struct{})
+		gate := make(chan struct{})
+		d.log.set(func() { d.log.down, d.log.gate = false, gate })
 		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 		defer cancel()
 		if err := d.replica.Sync(ctx); !errors.Is(err, ErrBehind) {
 			t.Errorf("Redis hangs: %v", err)
 		}
-		close(d.log.gate)
+		close(gate)
 	})
 }
 
@@ -242,12 +252,14 @@ func TestSyncIsBounded(t *testing.T) {
 // replica has caught up with it.
 func TestReachable(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, d *desk) {
-		d.log.down = true
+		d.log.set(func() { d.log.down = true })
 		time.Sleep(3 * time.Second)
-		d.log.publish = func(*canvas.Entry) {}
+		synctest.Wait()
+		d.log.set(func() { d.log.publish = func(*canvas.Entry) {} })
 		d.log.foreign(dot(1, 1, 5))
-		d.log.down = false
+		d.log.set(func() { d.log.down = false })
 		time.Sleep(3 * time.Second)
+		synctest.Wait()
 		expect(t, d)
 		if got := fmt.Sprint(d.witness.reachable); got != "[true false true]" {
 			t.Errorf("reachable %v", got)
@@ -268,6 +280,7 @@ func TestNewEpoch(t *testing.T) {
 		d.log.mu.Unlock()
 		d.log.foreign(dot(7, 7, 9))
 		time.Sleep(time.Millisecond)
+		synctest.Wait()
 		expect(t, d)
 		if d.witness.restarts != 2 {
 			t.Errorf("%d restarts", d.witness.restarts)
@@ -288,6 +301,7 @@ func TestRolledBack(t *testing.T) {
 		before := d.log.epoch
 		d.log.mu.Unlock()
 		time.Sleep(3 * time.Second)
+		synctest.Wait()
 		expect(t, d)
 		if d.log.epoch == before {
 			t.Error("the epoch is the same")
@@ -317,6 +331,7 @@ func TestEpochChangesDuringLoad(t *testing.T) {
 		d := newDesk(l, func(o *Options) { o.ReadLimit = 1 })
 		defer d.close()
 		time.Sleep(5 * time.Second)
+		synctest.Wait()
 		expect(t, d)
 	})
 }
@@ -337,6 +352,7 @@ func TestRepairMeetsAnotherHistory(t *testing.T) {
 		at.Seq = 3 // what an append in the old epoch would have promised
 		d.replica.Expect(at)
 		time.Sleep(3 * time.Second)
+		synctest.Wait()
 		expect(t, d)
 	})
 }
@@ -358,6 +374,7 @@ func TestLostCanvasIsRescued(t *testing.T) {
 		d.log.missing = true
 		d.log.mu.Unlock()
 		time.Sleep(3 * time.Second)
+		synctest.Wait()
 		expect(t, d)
 		if rescued == nil || rescued.At(3, 3) != 0xABCDEF || at != held {
 			t.Errorf("rescued %v at %v", rescued, at)
@@ -370,7 +387,7 @@ func TestTrimmedBehindTheReplica(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, d *desk) {
 		d.log.foreign(dot(0, 0, 1))
 		synctest.Wait()
-		d.log.publish = func(*canvas.Entry) {}
+		d.log.set(func() { d.log.publish = func(*canvas.Entry) {} })
 		for i := range 6 {
 			d.log.foreign(dot(i, i, 5))
 		}
@@ -382,7 +399,7 @@ func TestTrimmedBehindTheReplica(t *testing.T) {
 		d.log.mu.Unlock()
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
-		d.log.entries = all // for the comparison
+		d.log.set(func() { d.log.entries = all }) // for the comparison
 		expect(t, d)
 	})
 }
@@ -415,6 +432,7 @@ func TestUnknownVersionStops(t *testing.T) {
 		at := d.replica.Position()
 		d.log.foreign(dot(1, 1, 5))
 		time.Sleep(3 * time.Second)
+		synctest.Wait()
 		if d.replica.Position() != at || !errors.Is(d.replica.Err(), store.ErrVersion) {
 			t.Errorf("at %v, error %v", d.replica.Position(), d.replica.Err())
 		}
@@ -444,11 +462,13 @@ func TestDivergenceIsFoundAndMended(t *testing.T) {
 		d.log.mark = &store.Mark{Position: at, Hash: grid.Hash()}
 		d.log.mu.Unlock()
 		time.Sleep(11 * time.Second)
+		synctest.Wait()
 		expect(t, d)
 		if n := testutil.ToFloat64(d.metrics.audits.WithLabelValues("different")); n != 1 {
 			t.Errorf("%v differences counted", n)
 		}
 		time.Sleep(11 * time.Second)
+		synctest.Wait()
 		if n := testutil.ToFloat64(d.metrics.audits.WithLabelValues("equal")); n < 1 {
 			t.Error("the mended replica was not compared again")
 		}
@@ -474,8 +494,9 @@ func follow(seed uint64, actions []int) string {
 	random := rand.New(rand.NewPCG(seed, 2))
 	l := newFakeLog()
 	var held []*canvas.Entry
+	fate := rand.New(rand.NewPCG(seed, 3)) // of messages; used under the log's lock
 	l.publish = func(e *canvas.Entry) {
-		switch random.IntN(5) {
+		switch fate.IntN(5) {
 		case 0: // lost
 		case 1: // late
 			held = append(held, e)
@@ -499,13 +520,16 @@ func follow(seed uint64, actions []int) string {
 			_ = clerks[i].submit(d.writer, next[i])
 			next[i]++
 		case a < 70: // something late arrives
+			l.mu.Lock()
 			if len(held) > 0 {
 				i := random.IntN(len(held))
-				l.event(store.Event{Kind: store.Live, Entry: held[i]})
+				l.send(held[i])
 				held = append(held[:i], held[i+1:]...)
 			}
+			l.mu.Unlock()
 		case a < 85:
 			time.Sleep(time.Duration(random.IntN(400)) * time.Millisecond)
+			synctest.Wait()
 		case a < 88:
 			l.mu.Lock()
 			l.down = !l.down
@@ -541,6 +565,7 @@ func follow(seed uint64, actions []int) string {
 	l.down, l.loseCall, l.loseReply = false, 0, 0
 	l.mu.Unlock()
 	time.Sleep(20 * time.Second)
+	synctest.Wait()
 	synctest.Wait()
 	if what := d.differs(); what != "" {
 		return what

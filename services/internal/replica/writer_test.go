@@ -24,12 +24,12 @@ func submitAll(t *testing.T, d *desk, c *clerk, numbers ...uint64) {
 func TestBatchesGrowWithTheLoad(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, d *desk) {
 		gate := make(chan struct{})
-		d.log.gate = gate
+		d.log.set(func() { d.log.gate = gate })
 		c := newClerk()
 		submitAll(t, d, c, 1)
 		synctest.Wait()
 		submitAll(t, d, c, 2, 3, 4)
-		d.log.gate = nil
+		d.log.set(func() { d.log.gate = nil })
 		close(gate)
 		expect(t, d)
 		if len(d.log.appends) != 2 || !slices.Equal(d.log.appends[1], []uint64{2, 3, 4}) {
@@ -48,12 +48,13 @@ func TestRetryIsNotOvertaken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, nil, func(t *testing.T, d *desk) {
-				lose(d.log)
+				d.log.set(func() { lose(d.log) })
 				c := newClerk()
 				submitAll(t, d, c, 1)
 				synctest.Wait()
 				submitAll(t, d, c, 2, 3)
 				time.Sleep(5 * time.Second)
+				synctest.Wait()
 				expect(t, d)
 				if got := d.log.appends[:3]; !slices.Equal(got[0], []uint64{1}) || !slices.Equal(got[1], []uint64{1}) || !slices.Equal(got[2], []uint64{1}) {
 					t.Errorf("appends %v", d.log.appends)
@@ -71,20 +72,20 @@ func TestRetryIsNotOvertaken(t *testing.T) {
 func TestRefusalTakesAlongWhatWaits(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, d *desk) {
 		gate := make(chan struct{})
-		d.log.gate = gate
+		d.log.set(func() { d.log.gate = gate })
 		mine, other := newClerk(), newClerk()
 		submitAll(t, d, mine, 1)
 		synctest.Wait()
-		d.log.full = true
+		d.log.set(func() { d.log.full = true })
 		submitAll(t, d, mine, 2, 3)
 		submitAll(t, d, other, 1)
-		d.log.gate = nil
+		d.log.set(func() { d.log.gate = nil })
 		close(gate)
 		synctest.Wait()
 		if !slices.Equal(mine.refused, []uint64{1, 2, 3}) {
 			t.Errorf("refused %v", mine.refused)
 		}
-		d.log.full = false
+		d.log.set(func() { d.log.full = false })
 		submitAll(t, d, mine, 1, 2, 3)
 		synctest.Wait()
 		if !slices.Equal(mine.appended, []uint64{1, 2, 3}) {
@@ -98,17 +99,19 @@ func TestRefusalTakesAlongWhatWaits(t *testing.T) {
 // of a try was unknown, a later try that is turned away proves nothing.
 func TestUncertainIsNotRefused(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, d *desk) {
-		d.log.loseReply = 1
+		d.log.set(func() { d.log.loseReply = 1 })
 		c := newClerk()
 		submitAll(t, d, c, 1)
 		synctest.Wait()
-		d.log.rejects = true
+		d.log.set(func() { d.log.rejects = true })
 		time.Sleep(5 * time.Second)
+		synctest.Wait()
 		if len(c.refused) > 0 {
 			t.Fatal("refused, though it is in the log")
 		}
-		d.log.rejects = false
+		d.log.set(func() { d.log.rejects = false })
 		time.Sleep(5 * time.Second)
+		synctest.Wait()
 		if !slices.Equal(c.appended, []uint64{1}) || d.log.head != 1 {
 			t.Errorf("appended %v, head %d", c.appended, d.log.head)
 		}
@@ -117,7 +120,7 @@ func TestUncertainIsNotRefused(t *testing.T) {
 
 func TestRejectedIsRefused(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, d *desk) {
-		d.log.rejects = true
+		d.log.set(func() { d.log.rejects = true })
 		c := newClerk()
 		submitAll(t, d, c, 1, 2)
 		synctest.Wait()
@@ -140,6 +143,7 @@ func TestAppendAcrossAnEpoch(t *testing.T) {
 		d.log.mu.Unlock()
 		submitAll(t, d, c, 3)
 		time.Sleep(3 * time.Second)
+		synctest.Wait()
 		expect(t, d)
 		if !slices.Equal(c.appended, []uint64{1, 2, 3}) || d.log.head != 1 {
 			t.Errorf("appended %v, head %d", c.appended, d.log.head)
@@ -153,8 +157,10 @@ func TestQueueIsBounded(t *testing.T) {
 		d := newDesk(l, nil)
 		defer d.close()
 		synctest.Wait()
+		d.writer.mu.Lock()
 		d.writer.o.MaxQueue = 10_000
-		l.down = true
+		d.writer.mu.Unlock()
+		l.set(func() { l.down = true })
 		c := newClerk()
 		n := uint64(0)
 		for {
@@ -169,8 +175,9 @@ func TestQueueIsBounded(t *testing.T) {
 				t.Fatal("the queue has no bound")
 			}
 		}
-		l.down = false
+		l.set(func() { l.down = false })
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		expect(t, d)
 		if c.acked != n-1 {
 			t.Errorf("acknowledged up to %d of %d", c.acked, n-1)
@@ -185,7 +192,7 @@ func TestQueueIsBounded(t *testing.T) {
 // appended.
 func TestCloseRefusesWhatWaits(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, d *desk) {
-		d.log.gate = make(chan struct{})
+		d.log.set(func() { d.log.gate = make(chan struct{}) })
 		c := newClerk()
 		submitAll(t, d, c, 1)
 		synctest.Wait()
@@ -204,14 +211,15 @@ func TestCloseRefusesWhatWaits(t *testing.T) {
 func TestBatchLimits(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, d *desk) {
 		gate := make(chan struct{})
-		d.log.gate = gate
+		d.log.set(func() { d.log.gate = gate })
 		c := newClerk()
 		for n := range uint64(2*store.MaxBatchOps + 10) {
 			submitAll(t, d, c, n+1)
 		}
-		d.log.gate = nil
+		d.log.set(func() { d.log.gate = nil })
 		close(gate)
 		time.Sleep(time.Second)
+		synctest.Wait()
 		for _, batch := range d.log.appends {
 			if len(batch) > store.MaxBatchOps {
 				t.Errorf("%d operations in a batch", len(batch))
