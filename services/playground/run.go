@@ -95,9 +95,12 @@ func Run(ctx context.Context, o Options, sys system) (err error) {
 		pools[s.name] = &pool{}
 	}
 	sup := newSupervisor(log, b, pools, o.processes(), func(err error) { fail(err) })
+	// Redis is kept until the services have stopped: they need it to drain.
+	keeping, letGo := context.WithCancel(context.WithoutCancel(ctx))
+	defer letGo()
 	if st.keep != nil {
 		background.Go(func() {
-			st.keep(ctx, log, func() { sup.show(b.redis(st.state())) })
+			st.keep(keeping, log, func() { sup.show(b.redis(st.state())) })
 		})
 	}
 	groups := sys.instances(o, settings, drain+spareTime)

@@ -135,6 +135,9 @@ func keepRedis(ctx context.Context, server *embedded.Server, log *slog.Logger, c
 		log.Warn("Redis ended, starting it again")
 		// Stop first: the server has to learn that its process is gone.
 		if err := errors.Join(server.Stop(ctx), server.Start(ctx)); err != nil {
+			if ctx.Err() != nil {
+				return
+			}
 			log.Error("cannot start Redis again", "error", err)
 			continue
 		}

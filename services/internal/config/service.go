@@ -123,10 +123,9 @@ func checkPod(name string) error {
 	if len(name) > 63 {
 		return errors.New("is longer than 63 characters")
 	}
-	for _, c := range name {
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_') {
-			return errors.New("has characters other than letters, digits, '-', '.' and '_'")
-		}
+	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._"
+	if strings.Trim(name, allowed) != "" {
+		return errors.New("has characters other than letters, digits, '-', '.' and '_'")
 	}
 	return nil
 }
