@@ -113,7 +113,8 @@ func (c *conn) user() (string, canvas.AuthorID) {
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // read handles what the client sends until the connection ends. It returns the
-// close code: the client's, or 0 when there was none.
+// close code: the client's, that of a violation of the WebSocket protocol, or 0
+// when there was none.
 func (c *conn) read() int {
 	c.ws.SetReadLimit(c.gateway.o.MaxMessage)
 	c.ws.SetPongHandler(func(payload string) error {
@@ -137,12 +138,12 @@ func (c *conn) read() int {
 	for {
 		kind, reader, err := c.ws.NextReader()
 		if err != nil {
-			return closeCode(err)
+			return c.closeCode(err)
 		}
 		buffer := buffers.Get().(*bytes.Buffer)
 		buffer.Reset()
 		if _, err := io.Copy(buffer, reader); err != nil {
-			return closeCode(err)
+			return c.closeCode(err)
 		}
 		c.extend()
 		c.handle(kind == websocket.BinaryMessage, buffer.Bytes())
@@ -152,15 +153,13 @@ func (c *conn) read() int {
 	}
 }
 
-func closeCode(err error) int {
+func (c *conn) closeCode(err error) int {
 	var closed *websocket.CloseError
 	switch {
-	case errors.As(err, &closed) && closed.Code == websocket.CloseAbnormalClosure:
-		return 0
-	case errors.As(err, &closed):
+	case c.socket.violation != 0:
+		return c.socket.violation
+	case errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure:
 		return closed.Code
-	case errors.Is(err, websocket.ErrReadLimit):
-		return protocol.CloseTooBig
 	}
 	return 0
 }
@@ -291,6 +290,8 @@ func (c *conn) submit(now time.Time, d *protocol.Draw, inTime bool, wait time.Du
 		return c.sequence.refuse(d.Number, protocol.CodeRateLimited, milliseconds(wait))
 	case c.bytes > c.gateway.o.MaxQueuePerConnection:
 		return c.sequence.refuse(d.Number, c.busy(), 250)
+	case d.Number == 0 && c.last == protocol.MaxNumber:
+		return &protocol.Refusal{Code: protocol.CodeInvalidPixel} // no number is left to give
 	}
 	name := d.Name
 	if name == "" {
@@ -334,7 +335,6 @@ func (c *conn) busy() protocol.Code {
 // Appended implements [replica.Owner]: acknowledges, once for each batch.
 func (c *conn) Appended(s *replica.Submission, state store.SessionState, at *store.Appended) {
 	c.mu.Lock()
-	c.settle(s)
 	// One acknowledgement says it for all operations of the session in this
 	// append. Clients that number nothing do not know the message.
 	first := c.acked != at && s.Session == c.key && (c.numbers || c.own)
@@ -346,6 +346,10 @@ func (c *conn) Appended(s *replica.Submission, state store.SessionState, at *sto
 	if first {
 		c.out.Send(protocol.Ack{Number: state.Number, Seq: state.Seq})
 	}
+	// Not before: a drain closes the connection when nothing waits any more.
+	c.mu.Lock()
+	c.settle(s)
+	c.mu.Unlock()
 }
 
 // Refused implements [replica.Owner].

@@ -26,8 +26,22 @@ func (g *Gateway) announce(ctx context.Context) error {
 		}
 	}
 	wait(ctx, g.o.DrainDelay)
+	g.entering.Lock()
 	g.closed.Store(true)
+	g.entering.Unlock()
 	return nil
+}
+
+// enter counts one more handshake that the drain has to wait for, unless it is
+// too late for one.
+func (g *Gateway) enter() bool {
+	g.entering.Lock()
+	defer g.entering.Unlock()
+	if g.closed.Load() {
+		return false
+	}
+	g.reading.Add(1)
+	return true
 }
 
 // disperse closes all connections.
@@ -58,15 +72,17 @@ func (g *Gateway) disperse(ctx context.Context) error {
 	}
 	finished := make(chan struct{})
 	go func() { g.reading.Wait(); close(finished) }()
-	select {
-	case <-finished:
-	case <-ctx.Done():
-		for _, c := range g.conns() {
-			_ = c.socket.Close()
+	for {
+		select {
+		case <-finished:
+			return nil
+		case <-ctx.Done():
+			for _, c := range g.conns() {
+				_ = c.socket.Close()
+			}
+			wait(context.WithoutCancel(ctx), 10*time.Millisecond) // handshakes under way become connections
 		}
-		<-finished
 	}
-	return nil
 }
 
 // settle waits until the log has what the connection sent, as long as there is

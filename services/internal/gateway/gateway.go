@@ -36,9 +36,11 @@ type Gateway struct {
 
 	open     atomic.Int64
 	draining atomic.Bool // told to stop
-	closed   atomic.Bool // accepts no more
 	usable   atomic.Bool // Redis was reached and is configured right
-	reading  sync.WaitGroup
+
+	entering sync.Mutex     // orders enter and the closing
+	closed   atomic.Bool    // accepts no more
+	reading  sync.WaitGroup // handshakes and connections
 }
 
 // Run serves until the context ends, then drains. It returns nil after a stop
@@ -98,10 +100,21 @@ func Run(ctx context.Context, o Options) (err error) {
 	mux := http.NewServeMux()
 	httpkit.HandleHealth(mux, g.ready, g.health)
 	mux.Handle("/", g)
+	routes := httpkit.Routes(mux)
+	all := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// Clients connect at whatever path they were configured with. The mux
+		// would redirect the odd ones (//ws), which no WebSocket follows.
+		if _, pattern := mux.Handler(r); pattern == "/" && websocket.IsWebSocketUpgrade(r) {
+			r.Pattern = pattern // for the metrics
+			g.ServeHTTP(w, r)
+			return
+		}
+		routes.ServeHTTP(w, r)
+	})
 	requests := httpkit.NewMetrics(registry)
 	return httpkit.Serve(ctx, httpkit.Server{
 		Addr: o.Addr, Listener: o.Listener, MetricsAddr: o.MetricsAddr, DebugAddr: o.DebugAddr,
-		Handler:  requests.Wrap(requests.Recover(g.logger, mux)),
+		Handler:  requests.Wrap(requests.Recover(g.logger, all)),
 		Gatherer: registry, State: g.state, OnReady: o.OnReady,
 		Drain: []func(context.Context) error{g.announce, g.disperse}, DrainTimeout: o.DrainTimeout,
 		Log: g.logger,

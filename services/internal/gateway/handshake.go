@@ -44,10 +44,11 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(outcomeOrigin, http.StatusForbidden, "Origin not allowed", 0)
 		return
 	}
-	if g.closed.Load() {
+	if !g.enter() {
 		refuse(outcomeDraining, http.StatusServiceUnavailable, "This gateway is going away", time.Second)
 		return
 	}
+	defer g.reading.Done()
 	release, retryAfter, ok := g.admit(r)
 	if !ok {
 		refuse(outcomeAddress, http.StatusTooManyRequests, "Too many connections from this address", retryAfter)
@@ -207,13 +208,13 @@ func (g *Gateway) serve(r *room, ws *websocket.Conn, s *socket, since *canvas.Po
 	s.conn.Store(out) // from here on only the hub writes
 	g.open.Add(1)
 	g.metrics.connections.Inc()
-	r.add(c)
 	_, author := c.user()
 	joined := r.hub.Join(out, since, func(at canvas.Position, _ hub.Resumption) protocol.ServerMessage {
 		return protocol.Connected{
 			ClientID: id, Pod: g.o.Pod, Canvas: r.canvas.ID, Spec: c.spec, Position: at, Author: uint32(author),
 		}
 	})
+	r.add(c) // not before: whoever finds it there may close it, through the hub
 	if joined == hub.FromMemory && how == hub.FromLog {
 		joined = hub.FromLog
 	}

@@ -23,8 +23,10 @@ func (s *sequence) admit(n uint64) *protocol.Refusal {
 	if n > s.blockedAt {
 		return &protocol.Refusal{Code: s.code, Number: n, RetryAfter: s.retry}
 	}
-	s.blockedAt = 0
-	return nil
+	if n == s.blockedAt {
+		s.blockedAt = 0
+	}
+	return nil // an earlier one, which the log may hold already, opens nothing
 }
 
 // refuse notes that operation n was refused for now, and returns the refusal.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bufio"
+	"encoding/binary"
 	"errors"
 	"net"
 	"net/http"
@@ -27,6 +28,10 @@ type socket struct {
 
 	raw rawWriter // for writes that do not wait
 
+	// violation is the code of the close frame with which the WebSocket
+	// library answered a violation of the protocol; 0: none. The reader's.
+	violation int
+
 	closeOnce sync.Once
 }
 
@@ -46,9 +51,16 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return h.socket, rw, nil
 }
 
-// Write is what the WebSocket library calls.
+// closeHeader is the first byte of a close frame (RFC 6455, section 5.2).
+const closeHeader = 0x88
+
+// Write is what the WebSocket library calls, after the handshake only from
+// inside a read.
 func (s *socket) Write(b []byte) (int, error) {
 	if c := s.conn.Load(); c != nil {
+		if len(b) >= 4 && b[0] == closeHeader {
+			s.violation = int(binary.BigEndian.Uint16(b[2:]))
+		}
 		c.Frame(b)
 		return len(b), nil
 	}
