@@ -1,0 +1,82 @@
+package api
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/cloud-pixel/playground/services/canvas"
+	"github.com/cloud-pixel/playground/services/internal/store"
+	"github.com/cloud-pixel/playground/services/protocol"
+)
+
+// The search goes back through the log in steps, stops where it was told to
+// and where the log ends, and says whether it covered everything.
+func TestSearch(t *testing.T) {
+	server := newRedis(t)
+	log, err := store.Open(store.Options{URL: server.URL(), Retention: 3000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = log.Close() })
+	spec := canvas.Spec{Width: 100, Height: 100, Background: canvas.White}
+	meta, _, err := log.Create(t.Context(), "c", spec, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Operation n paints the cell (n mod 100, n / 100 mod 100).
+	session := protocol.NewSession()
+	at := canvas.Position{Epoch: meta.Epoch}
+	grid := canvas.NewGrid(spec)
+	const total = 6000
+	for n := 1; n <= total; {
+		var ops []store.AppendOp
+		for range 1 + n%300 {
+			op := canvas.Op{Kind: canvas.Paint, Author: session.Author(), Number: uint64(n), Name: fmt.Sprint(n),
+				Pixels: []canvas.Pixel{{X: uint16(n % 100), Y: uint16(n / 100 % 100)}}}
+			grid.Apply(&op)
+			ops = append(ops, store.AppendOp{Session: session, TTL: time.Hour, Op: op})
+			n++
+		}
+		done, err := log.Append(t.Context(), "c", at, ops)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at = done.Position
+	}
+	s := &service{store: log}
+	find := func(after, floor uint64, n int) found {
+		t.Helper()
+		f, err := s.search(t.Context(), "c", after, floor, n%100, n/100%100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	expect := func(f found, seq uint64, complete bool) {
+		t.Helper()
+		if f.seq != seq || f.complete != complete || seq > 0 && f.name != fmt.Sprint(seq) {
+			t.Errorf("found %+v; want %d, complete: %v", f, seq, complete)
+		}
+	}
+	for _, n := range []int{1, 777, 2500, 4097, 5999} {
+		expect(find(0, total, n), uint64(n), true)
+		expect(find(uint64(n-1), total, n), uint64(n), true)
+		expect(find(uint64(n), total, n), 0, true)
+		expect(find(0, uint64(n), n), uint64(n), true)
+		expect(find(0, uint64(n-1), n), 0, true)
+	}
+	expect(find(0, total, 7777), 0, true) // nobody painted it
+
+	// Behind the retention nothing is known, and nothing is claimed.
+	checkpoint := &store.Checkpoint{Position: at, Grid: grid.Freeze()}
+	if err := log.SaveCheckpoint(t.Context(), "c", checkpoint, nil); err != nil {
+		t.Fatal(err)
+	}
+	if removed, err := log.Trim(t.Context(), "c"); err != nil || removed == 0 {
+		t.Fatal(removed, err)
+	}
+	expect(find(0, at.Seq, 5000), 5000, true)
+	expect(find(0, at.Seq, 1), 0, false)
+	expect(find(0, 500, 400), 0, false)
+}
