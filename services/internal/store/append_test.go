@@ -146,7 +146,7 @@ func TestFailedAppendLeavesNothing(t *testing.T) {
 				before := e.client.HGetAll(t.Context(), keysOf("main").meta()).Val()
 				repair := spoil(t, e)
 
-				_, err := e.Append(t.Context(), "main", at, paint(s, 2))
+				_, err := e.Append(t.Context(), "main", at, paint(s, 9))
 				wantError(t, err, ErrRejected)
 				repair()
 				if head, session := e.get(t, keysOf("main").head()), e.get(t, keysOf("main").session(s.Hex())); head != "1" || session != "1 1" {

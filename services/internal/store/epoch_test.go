@@ -292,6 +292,24 @@ func TestOneEpochPerRestart(t *testing.T) {
 	}
 }
 
+// The slower of two that noticed the same restart must not begin an epoch on top
+// of the faster one's: those who have adopted that one would be turned away.
+func TestLateNoticeOfARestart(t *testing.T) {
+	e := ownRedis(t, embedded.Options{AppendFsync: "no"})
+	at := e.create(t, "main")
+	run := func() string { return e.client.HGet(t.Context(), keysOf("main").meta(), "run").Val() }
+	known := run()
+	restart(t, e.server, nil)
+	_, err := e.Check(t.Context(), "main", at)
+	now := wantStale(t, err)
+	if err := e.adoptRun(t.Context(), "main", known, run()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Check(t.Context(), "main", now); err != nil || run() == known {
+		t.Fatalf("%v, run %q", err, run())
+	}
+}
+
 // A replica that was promoted writes each append to disk, and may still lack
 // what its master acknowledged.
 func TestPromotedReplicaIsNotDurable(t *testing.T) {
