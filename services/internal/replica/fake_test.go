@@ -32,7 +32,7 @@ type fakeLog struct {
 	mark       *store.Mark
 
 	down      bool
-	full      bool
+	full      int // so many appends find the log full
 	rejects   bool
 	gate      chan struct{} // calls wait for it when not nil
 	afterRead func()
@@ -217,8 +217,13 @@ func (l *fakeLog) Append(ctx context.Context, _ string, at canvas.Position, ops 
 	switch err := l.admit(at); {
 	case err != nil:
 		return nil, err
-	case l.full:
-		return nil, store.ErrLogFull
+	case l.full > 0:
+		l.full--
+		done := &store.Appended{Position: l.position(), Sessions: make(map[protocol.Session]store.SessionState)}
+		for _, o := range ops {
+			done.Sessions[o.Session] = l.sessions[o.Session]
+		}
+		return done, store.ErrLogFull
 	case l.rejects:
 		return nil, store.ErrRejected
 	}

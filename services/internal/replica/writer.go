@@ -229,7 +229,7 @@ func (w *Writer) append(ctx context.Context, batch []*Submission) bool {
 			backoff = w.pause(ctx, backoff)
 		case (errors.Is(err, store.ErrLogFull) || errors.Is(err, store.ErrRejected)) && !uncertain:
 			w.logger.Warn("the log refused operations", "canvas", w.replica.ID(), "operations", len(batch), "error", err)
-			w.refuse(batch, err)
+			w.refuse(w.deliverRepeated(batch, done), err)
 			return true
 		default:
 			if !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrLogFull) && !errors.Is(err, store.ErrRejected) {
@@ -259,6 +259,23 @@ func (w *Writer) deliver(batch []*Submission, done *store.Appended) {
 	if oldest > 0 {
 		w.metrics.durability.Observe(float64(time.Now().UnixMicro()-oldest) / 1e6)
 	}
+}
+
+// deliverRepeated tells the owners of those operations of a refused batch that
+// the log held before it, and returns the others.
+func (w *Writer) deliverRepeated(batch []*Submission, done *store.Appended) (rest []*Submission) {
+	if done == nil {
+		return batch
+	}
+	for _, s := range batch {
+		if state := done.Sessions[s.Session]; s.Op.Number <= state.Number {
+			w.metrics.repeated.Inc()
+			s.Owner.Appended(s, state, done)
+		} else {
+			rest = append(rest, s)
+		}
+	}
+	return rest
 }
 
 func (w *Writer) refuse(batch []*Submission, err error) {

@@ -76,7 +76,7 @@ func TestRefusalTakesAlongWhatWaits(t *testing.T) {
 		mine, other := newClerk(), newClerk()
 		submitAll(t, d, mine, 1)
 		synctest.Wait()
-		d.log.set(func() { d.log.full = true })
+		d.log.set(func() { d.log.full = 1 }) // for the first append only
 		submitAll(t, d, mine, 2, 3)
 		submitAll(t, d, other, 1)
 		d.log.set(func() { d.log.gate = nil })
@@ -85,13 +85,34 @@ func TestRefusalTakesAlongWhatWaits(t *testing.T) {
 		if !slices.Equal(mine.refused, []uint64{1, 2, 3}) {
 			t.Errorf("refused %v", mine.refused)
 		}
-		d.log.set(func() { d.log.full = false })
 		submitAll(t, d, mine, 1, 2, 3)
 		synctest.Wait()
 		if !slices.Equal(mine.appended, []uint64{1, 2, 3}) {
 			t.Errorf("appended %v", mine.appended)
 		}
 		expect(t, d)
+	})
+}
+
+// An operation that is in the log already is a success, also in a batch that
+// the log has no room for.
+func TestRepeatedInARefusedBatch(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, d *desk) {
+		c := newClerk()
+		submitAll(t, d, c, 1)
+		synctest.Wait()
+		gate := make(chan struct{})
+		d.log.set(func() { d.log.gate, d.log.full = gate, 1 })
+		other := newClerk()
+		submitAll(t, d, other, 1) // its append is under way: the next two share one
+		synctest.Wait()
+		d.log.set(func() { d.log.gate, d.log.full = nil, 2 })
+		submitAll(t, d, c, 1, 2)
+		close(gate)
+		synctest.Wait()
+		if !slices.Equal(c.appended, []uint64{1, 1}) || !slices.Equal(c.refused, []uint64{2}) {
+			t.Errorf("appended %v, refused %v", c.appended, c.refused)
+		}
 	})
 }
 
