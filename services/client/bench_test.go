@@ -77,7 +77,7 @@ func BenchmarkReceiveSocket(b *testing.B) {
 		if err != nil {
 			return
 		}
-		defer ws.Close()
+		defer func() { _ = ws.Close() }()
 		p := &peer{ws: ws, codec: Binary}
 		p.connected(epochA, 0)
 		p.snapshot(epochA, 0)
@@ -95,7 +95,7 @@ func BenchmarkReceiveSocket(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	b.ReportAllocs()
 	b.ResetTimer()
 	begin <- b.N

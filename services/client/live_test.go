@@ -73,12 +73,12 @@ func (l *smallLog) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/api/") {
 		f, seq := l.picture()
 		w.Header().Set("Pixel-Position", canvas.Position{Epoch: epochA, Seq: seq}.String())
-		fmt.Fprintf(w, `{"width":%d,"height":%d,"pixels":{"0,0":"%v"`, testSpec.Width, testSpec.Height, f.At(0, 0))
+		body := fmt.Appendf(nil, `{"width":%d,"height":%d,"pixels":{"0,0":"%v"`, testSpec.Width, testSpec.Height, f.At(0, 0))
 		for i := 1; i < testSpec.Cells(); i++ {
 			x, y := i%testSpec.Width, i/testSpec.Width
-			fmt.Fprintf(w, `,"%d,%d":"%v"`, x, y, f.At(x, y))
+			body = fmt.Appendf(body, `,"%d,%d":"%v"`, x, y, f.At(x, y))
 		}
-		fmt.Fprint(w, "}}")
+		_, _ = w.Write(append(body, "}}"...))
 		return
 	}
 	upgrader := websocket.Upgrader{Subprotocols: []string{protocol.Subprotocol}}

@@ -195,7 +195,7 @@ func permanent(n uint64) bool { return n%5 == 0 }
 
 func (g *log) receive(n uint64, refuse bool) answer {
 	switch {
-	case g.hole != 0 && n > g.hole && !(g.hasty && permanent(n)):
+	case g.hole != 0 && n > g.hole && (!g.hasty || !permanent(n)):
 		return answer{refused: n, transient: true}
 	case permanent(n):
 		if n == g.hole {

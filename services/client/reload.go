@@ -90,7 +90,7 @@ func (c *Client) loadREST(ctx context.Context) (*canvas.Frozen, canvas.Position,
 	if err != nil {
 		return fail(err)
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
 		return fail(errors.New(response.Status))
 	}
