@@ -137,6 +137,7 @@ func (g *Gateway) ready() error {
 
 // awaitRedis asks Redis until it answers that it can be used.
 func (g *Gateway) awaitRedis(ctx context.Context) {
+	told := ""
 	for ctx.Err() == nil {
 		call, cancel := context.WithTimeout(ctx, 2*time.Second)
 		err := g.store.Ping(call)
@@ -145,7 +146,8 @@ func (g *Gateway) awaitRedis(ctx context.Context) {
 			g.usable.Store(true)
 			return
 		}
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && err.Error() != told { // once for each reason
+			told = err.Error()
 			g.logger.Warn("Redis cannot be used yet", "redis", g.o.Redis, "error", err)
 		}
 		wait(ctx, 500*time.Millisecond)
