@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/cloud-pixel/playground/services/internal/httpkit"
+	"github.com/cloud-pixel/playground/services/internal/store"
 )
 
 // errDraining: the process was told to stop.
 var errDraining = errors.New("draining")
 
-// errNoRedis: Redis has not answered yet, or must not be used.
-var errNoRedis = errors.New("Redis was not reached yet")
+// errNoRedis: Redis has not answered yet.
+var errNoRedis = errors.New("no answer of Redis yet")
 
 const (
 	pingEvery   = time.Second
@@ -34,7 +35,9 @@ type health struct {
 
 	connected atomic.Bool // the last ping was answered
 	reached   atomic.Bool // one was, ever
+	unusable  atomic.Bool // Redis answers, but must not be used
 	draining  atomic.Bool
+	told      bool // the first outcome; owned by run
 }
 
 // run asks Redis every second until the context ends: requests for the state
@@ -65,10 +68,12 @@ func (h *health) look(ctx context.Context) {
 		h.reached.Store(true)
 	}
 	h.metrics.redisUp.Set(up)
+	h.unusable.Store(errors.Is(err, store.ErrUnusable))
+	defer func() { h.told = true }()
 	switch was := h.connected.Swap(err == nil); {
 	case err == nil && !was:
 		h.log.Info("Redis is connected")
-	case err != nil && was:
+	case err != nil && (was || !h.told):
 		h.log.Warn("Redis is not connected", "error", err)
 	}
 }
@@ -78,6 +83,8 @@ func (h *health) ready() error {
 	switch {
 	case h.draining.Load():
 		return errDraining
+	case !h.reached.Load() && h.unusable.Load():
+		return store.ErrUnusable
 	case !h.reached.Load():
 		return errNoRedis
 	}

@@ -30,7 +30,7 @@ func randomGrid(spec canvas.Spec, colors int) *canvas.Frozen {
 // The pixels of an image, as another decoder sees them, are those of the
 // canvas.
 func TestPNG(t *testing.T) {
-	for _, size := range [][2]int{{1, 1}, {50, 50}, {300, 7}, {7, 513}} {
+	for _, size := range [][2]int{{1, 1}, {50, 50}, {130, 7}, {7, 129}} {
 		for _, colors := range []int{1, 2, 255, 256, 257, 100_000} {
 			for _, scale := range []int{1, 2, 5, 16} {
 				f := randomGrid(canvas.Spec{Width: size[0], Height: size[1], Background: 0x010203}, colors)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
@@ -10,40 +11,53 @@ import (
 	"github.com/cloud-pixel/playground/services/protocol"
 )
 
-// The search goes back through the log in steps, stops where it was told to
-// and where the log ends, and says whether it covered everything.
-func TestSearch(t *testing.T) {
-	server := newRedis(t)
-	log, err := store.Open(store.Options{URL: server.URL(), Retention: 3000})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = log.Close() })
+// fill makes a canvas of 100×100 cells and appends at least total operations:
+// number n paints the cell (n mod 100, n / 100 mod 100) and is called n.
+func fill(t *testing.T, log *store.Store, id string, total int) (canvas.Position, *canvas.Grid) {
+	t.Helper()
 	spec := canvas.Spec{Width: 100, Height: 100, Background: canvas.White}
-	meta, _, err := log.Create(t.Context(), "c", spec, 0)
+	meta, _, err := log.Create(t.Context(), id, spec, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Operation n paints the cell (n mod 100, n / 100 mod 100).
 	session := protocol.NewSession()
 	at := canvas.Position{Epoch: meta.Epoch}
 	grid := canvas.NewGrid(spec)
-	const total = 6000
 	for n := 1; n <= total; {
 		var ops []store.AppendOp
 		for range 1 + n%300 {
 			op := canvas.Op{Kind: canvas.Paint, Author: session.Author(), Number: uint64(n), Name: fmt.Sprint(n),
-				Pixels: []canvas.Pixel{{X: uint16(n % 100), Y: uint16(n / 100 % 100)}}}
+				Pixels: []canvas.Pixel{{X: uint16(n % 100), Y: uint16(n / 100 % 100), Color: canvas.Color(n)}}}
 			grid.Apply(&op)
 			ops = append(ops, store.AppendOp{Session: session, TTL: time.Hour, Op: op})
 			n++
 		}
-		done, err := log.Append(t.Context(), "c", at, ops)
+		done, err := log.Append(t.Context(), id, at, ops)
 		if err != nil {
 			t.Fatal(err)
 		}
 		at = done.Position
 	}
+	return at, grid
+}
+
+func openStore(t *testing.T, o store.Options) *store.Store {
+	t.Helper()
+	s, err := store.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// The search goes back through the log in steps, stops where it was told to
+// and where the log ends, and says whether it covered everything.
+func TestSearch(t *testing.T) {
+	server := newRedis(t)
+	log := openStore(t, store.Options{URL: server.URL(), Retention: 3000})
+	const total = 6000
+	at, grid := fill(t, log, "c", total)
 	s := &service{store: log}
 	find := func(after, floor uint64, n int) found {
 		t.Helper()
@@ -79,4 +93,28 @@ func TestSearch(t *testing.T) {
 	expect(find(0, at.Seq, 5000), 5000, true)
 	expect(find(0, at.Seq, 1), 0, false)
 	expect(find(0, 500, 400), 0, false)
+}
+
+// A process that starts does not read the whole log; what it asks for from
+// before, it finds.
+func TestLastWriteFromLog(t *testing.T) {
+	server := newRedis(t)
+	log := openStore(t, store.Options{URL: server.URL()})
+	at, grid := fill(t, log, "main", 9500)
+	if err := log.SaveCheckpoint(t.Context(), "main", &store.Checkpoint{Position: at, Grid: grid.Freeze()}, nil); err != nil {
+		t.Fatal(err)
+	}
+	p := run(t, server, nil)
+	for _, n := range []int{1, 500, 9400} {
+		var s pixelStory
+		if err := json.Unmarshal([]byte(p.get(fmt.Sprintf("/api/canvases/main/pixels/%d/%d", n%100, n/100)).body), &s); err != nil {
+			t.Fatal(err)
+		}
+		if s.LastWrite == nil || s.LastWrite.Seq != uint64(n) || s.LastWrite.Username != fmt.Sprint(n) || s.Color != canvas.Color(n).String() {
+			t.Errorf("cell %d: %+v %+v", n, s, s.LastWrite)
+		}
+	}
+	if n := p.metric(`pixel_last_write_lookups_total{source="log"}`); n != 2 {
+		t.Errorf("%v answers from the log", n)
+	}
 }
