@@ -6,9 +6,16 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"io"
+	"sync"
 
 	"github.com/cloud-pixel/playground/services/canvas"
 )
+
+// zlibWriters saves a megabyte for each image.
+var zlibWriters = sync.Pool{New: func() any {
+	w, _ := zlib.NewWriterLevel(io.Discard, zlib.BestSpeed) // the level is valid
+	return w
+}}
 
 // encodePNG writes a picture whose cells are squares of scale × scale pixels.
 //
@@ -35,10 +42,9 @@ func encodePNG(w io.Writer, f *canvas.Frozen, scale int) error {
 		chunks.write("PLTE", palette)
 	}
 	data := bufio.NewWriterSize(idat{chunks}, 32<<10)
-	pixels, err := zlib.NewWriterLevel(data, zlib.BestSpeed)
-	if err != nil {
-		return err
-	}
+	pixels := zlibWriters.Get().(*zlib.Writer)
+	defer zlibWriters.Put(pixels)
+	pixels.Reset(data)
 	bytesPerPixel := 3
 	if index != nil {
 		bytesPerPixel = 1
