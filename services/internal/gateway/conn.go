@@ -158,6 +158,10 @@ func (c *conn) closeCode(err error) int {
 	switch {
 	case c.socket.violation != 0:
 		return c.socket.violation
+	case errors.Is(err, websocket.ErrReadLimit):
+		// A length of 2^63 or more: the library sends no close frame for it.
+		c.out.Close(protocol.CloseTooBig, "")
+		return protocol.CloseTooBig
 	case errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure:
 		return closed.Code
 	}
