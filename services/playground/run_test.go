@@ -259,7 +259,7 @@ func TestStore(t *testing.T) {
 // A Redis of ours that is killed comes back at its address.
 func TestKilledRedisComesBack(t *testing.T) {
 	if _, err := exec.LookPath("redis-server"); err != nil {
-		t.Skip("redis-server is not installed")
+		t.Fatal("this test needs redis-server: install it")
 	}
 	s, err := startStore(t.Context(), Options{Addr: anyPort, Gateways: 1}, func(string) (string, bool) { return "", false })
 	if err != nil {

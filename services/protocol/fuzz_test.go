@@ -51,7 +51,7 @@ func FuzzDecodeJSON(f *testing.F) {
 func checkScan(t *testing.T, object []byte) {
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal(object, &all); err != nil {
-		t.Skip(err)
+		return // nested too deep: DecodeJSON refuses it before it scans
 	}
 	o := scanObject(object)
 	for key, got := range map[string][]byte{"type": o.kind, "x": o.x, "y": o.y, "color": o.color,

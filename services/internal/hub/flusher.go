@@ -310,21 +310,30 @@ func (f *Flusher) observe(k *chunk, c *Conn) {
 	f.metrics.broadcast.Observe(float64(f.options.Now().UnixMicro()-k.received) / 1e6)
 }
 
-// drain waits until a full socket has taken the rest of a write.
+// drainStep is how much a slow client must read within the slow time-out, in
+// bytes.
+const drainStep = 16 << 10
+
+// drain waits until a full socket has taken the rest of a write. A client that
+// reads at all has time; one that has stopped is given up.
 func (f *Flusher) drain(h *Hub, c *Conn, rest []byte) {
 	defer f.running.Done()
-	n, err := c.sink.WriteAll(rest, f.options.SlowTimeout)
-	f.metrics.bytes.Add(float64(n))
-	if err == nil {
-		c.blocked.Store(false)
-		h.markDirty(c)
-		return
+	for len(rest) > 0 {
+		n, err := c.sink.WriteAll(rest[:min(len(rest), drainStep)], f.options.SlowTimeout)
+		f.metrics.bytes.Add(float64(n))
+		rest = rest[n:]
+		if err != nil {
+			f.metrics.slow.Inc()
+			// Should it begin to read right now, it hears why it is closed. The
+			// rest of what is under way has to go first.
+			goodbye := append(rest[:len(rest):len(rest)], closeFrame(protocol.CloseSlow, "slow consumer")...)
+			_, _ = c.sink.WriteAll(goodbye, f.options.SlowTimeout/4)
+			c.fail()
+			return
+		}
 	}
-	f.metrics.slow.Inc()
-	// Should it begin to read right now, it hears why it is closed. The rest
-	// of the frame under way has to go first.
-	_, _ = c.sink.WriteAll(append(rest[n:len(rest):len(rest)], closeFrame(protocol.CloseSlow, "slow consumer")...), f.options.SlowTimeout/4)
-	c.fail()
+	c.blocked.Store(false)
+	h.markDirty(c)
 }
 
 // fail gives the connection up; its reader notices and leaves the hub.

@@ -87,10 +87,12 @@ type viewer struct {
 	conn   *Conn
 	codec  Codec
 	reload func() (*canvas.Frozen, canvas.Position) // by REST
+	truth  func(canvas.Position) (hash uint64, known bool)
 
 	rest     []byte
 	at       canvas.Position
-	whole    uint64 // JSON: the position up to which it certainly has everything
+	ahead    canvas.Position // what the picture held when it came back
+	whole    uint64          // JSON: the position up to which it certainly has everything
 	grid     *canvas.Grid
 	loaded   bool
 	pending  *protocol.SnapshotBegin
@@ -160,6 +162,16 @@ func (v *viewer) frame(opcode byte, payload []byte) {
 	}
 }
 
+// compare checks the picture against the canvas at the same position.
+func (v *viewer) compare() {
+	if v.at.Seq < v.ahead.Seq && v.at.Epoch == v.ahead.Epoch {
+		return // it asked for some again: the picture holds later ones
+	}
+	if hash, known := v.truth(v.at); known && hash != v.grid.Hash() {
+		v.breach("at %d the picture is not that of this position", v.at.Seq)
+	}
+}
+
 // covers tells whether (prev, seq] is to be applied.
 func (v *viewer) covers(prev, seq uint64) bool {
 	if v.codec == Original {
@@ -175,6 +187,9 @@ func (v *viewer) covers(prev, seq uint64) bool {
 	if v.codec == JSON {
 		if seq < v.at.Seq {
 			return false // known by the picture that was loaded
+		}
+		if seq > v.at.Seq && prev == v.at.Seq {
+			v.compare() // all of the message before has come
 		}
 		v.at.Seq, v.whole = seq, max(v.whole, prev)
 		return true
@@ -193,8 +208,9 @@ func (v *viewer) message(m protocol.ServerMessage) {
 		v.at, v.whole = m.Position, m.Position.Seq
 		switch {
 		case v.grid == nil && v.codec == JSON:
+			// A picture of another history is of no use: a resync is on its way.
 			f, at := v.reload()
-			v.grid, v.at, v.whole, v.loaded = f.Thaw(), at, at.Seq, true
+			v.grid, v.at, v.whole, v.loaded = f.Thaw(), at, at.Seq, at.Epoch == m.Position.Epoch
 		case v.grid == nil && v.codec == Original:
 			f, _ := v.reload()
 			v.grid, v.loaded = f.Thaw(), true
@@ -205,6 +221,7 @@ func (v *viewer) message(m protocol.ServerMessage) {
 				v.grid.Apply(&m.Ops[i])
 			}
 		}
+		v.compare()
 	case protocol.Range:
 		v.ranges++
 		if v.covers(m.Prev, m.Seq) {
@@ -214,6 +231,7 @@ func (v *viewer) message(m protocol.ServerMessage) {
 			for _, c := range m.Cells {
 				v.grid.Set(int(c.X), int(c.Y), c.Color)
 			}
+			v.compare()
 		}
 	case protocol.PixelUpdated:
 		if v.covers(m.Prev, m.Seq) {
@@ -244,7 +262,7 @@ func (v *viewer) message(m protocol.ServerMessage) {
 		if at.Epoch == m.Position.Epoch && at.Seq < m.Position.Seq {
 			v.breach("the picture at %v is older than the resync to %v", at, m.Position)
 		}
-		v.grid, v.at, v.whole, v.loaded = f.Thaw(), at, at.Seq, true
+		v.grid, v.at, v.whole, v.loaded = f.Thaw(), at, at.Seq, at.Epoch == m.Position.Epoch
 	case protocol.Status:
 		v.states = append(v.states, m.State)
 	case protocol.Ack:

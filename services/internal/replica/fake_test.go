@@ -349,6 +349,9 @@ func (w *witness) Applied(e *canvas.Entry) {
 	if e.First != w.at.Seq+1 {
 		w.breaches = append(w.breaches, "an entry out of order")
 	}
+	if e.Epoch != w.at.Epoch {
+		w.breaches = append(w.breaches, "an entry of another history")
+	}
 	w.at.Seq = e.Last()
 }
 

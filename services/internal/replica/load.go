@@ -74,10 +74,7 @@ func (r *Replica) tryLoad(ctx context.Context) error {
 	head, err := r.o.Source.Check(call, r.o.ID, loading.at)
 	cancel()
 	if err != nil {
-		return err
-	}
-	if head.Epoch != meta.Epoch {
-		return errMoved
+		return err // among others that it is another one
 	}
 	r.install(&loading)
 	r.aim(head.Seq)
