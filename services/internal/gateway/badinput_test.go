@@ -15,6 +15,7 @@ import (
 	"github.com/cloud-pixel/playground/services/canvas"
 	"github.com/cloud-pixel/playground/services/client"
 	"github.com/cloud-pixel/playground/services/internal/embedded"
+	"github.com/cloud-pixel/playground/services/internal/gateway"
 	"github.com/cloud-pixel/playground/services/protocol"
 )
 
@@ -168,6 +169,25 @@ func TestRepeatedAbuse(t *testing.T) {
 			}
 		})
 	}
+	t.Run("operations in spite of refusals", func(t *testing.T) {
+		g := start(t, server.URL(), "b", func(o *gateway.Options) { o.MessagesPerSecond = 1 })
+		c, _ := dialRaw(t, g, "/")
+		var flood strings.Builder
+		for n := range 10_000 {
+			flood.WriteString(pixelAt("1", "1", fmt.Sprintf(`,"op":%d`, n+1)))
+		}
+		sent := make(chan struct{})
+		go func() { // the gateway stops reading when nobody reads its answers
+			defer close(sent)
+			_, _ = io.WriteString(c, flood.String()) // fails when it is closed
+		}()
+		got := c.answers(t, "", 10_000)
+		if last := got[len(got)-1]; last != "close 1008" {
+			t.Errorf("%d answers, the last %q", len(got), last)
+		}
+		_ = c.Close()
+		<-sent
+	})
 	// The bound is about what comes in a row: a hundred are forgiven.
 	c, _ := dialRaw(t, g, "/")
 	if got := c.answers(t, strings.Repeat(text("nonsense"), 100), 100); len(got) != 100 || got[99] != badFormat {

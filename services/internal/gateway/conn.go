@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,7 +39,10 @@ type conn struct {
 	pixels   *rate.Limiter
 	offences *rate.Limiter
 
-	extended time.Time // read deadline last set; the reader's
+	// The reader's.
+	extended time.Time // read deadline last set
+	turn     uint64    // of the socket, when answered was 0
+	answered int       // answers since
 
 	draining atomic.Bool  // operations are refused from now on
 	closedBy atomic.Int64 // close code that this side sent, 0 for none
@@ -72,29 +74,6 @@ func newConn(g *Gateway, r *room, ws *websocket.Conn, s *socket, out *hub.Conn, 
 	}
 	c.author = c.key.Author()
 	return c
-}
-
-func limiter(perSecond, burst float64) *rate.Limiter {
-	if perSecond == 0 {
-		return nil
-	}
-	return rate.NewLimiter(rate.Limit(perSecond), int(burst))
-}
-
-// take tells whether n may pass now; if not, after how long.
-func take(l *rate.Limiter, now time.Time, n int) (wait time.Duration, ok bool) {
-	if l == nil {
-		return 0, true
-	}
-	r := l.ReserveN(now, n)
-	if !r.OK() {
-		return time.Second, false
-	}
-	if d := r.DelayFrom(now); d > 0 {
-		r.CancelAt(now)
-		return d, false
-	}
-	return 0, true
 }
 
 func (c *conn) session() protocol.Session {
@@ -217,12 +196,14 @@ func (c *conn) message(now time.Time, m protocol.ClientMessage, err error) {
 	var refusal *protocol.Refusal
 	if errors.As(err, &refusal) {
 		metrics.WithLabelValues("bad").Inc()
+		c.pace()
 		c.refuse(refusal)
 		return
 	}
 	draw, isDraw := m.(protocol.Draw)
 	if !inTime && !isDraw {
 		metrics.WithLabelValues("other").Inc()
+		c.pace()
 		c.refuse(&protocol.Refusal{Code: protocol.CodeRateLimited, RetryAfter: milliseconds(wait)})
 		return
 	}
@@ -241,6 +222,7 @@ func (c *conn) message(now time.Time, m protocol.ClientMessage, err error) {
 		c.gateway.presence.changed()
 	case protocol.Ping:
 		metrics.WithLabelValues("ping").Inc()
+		c.pace()
 		c.out.Send(protocol.Pong{Time: now.UnixMilli()})
 	case protocol.Hello:
 		metrics.WithLabelValues("hello").Inc()
@@ -248,6 +230,7 @@ func (c *conn) message(now time.Time, m protocol.ClientMessage, err error) {
 	case nil: // ignored without a word
 	default:
 		metrics.WithLabelValues("other").Inc()
+		c.pace()
 		c.refuse(&protocol.Refusal{Code: protocol.CodeUnsupported})
 	}
 }
@@ -271,9 +254,21 @@ func (c *conn) hello(m protocol.Hello) {
 // draw submits an operation to the log, or refuses it.
 func (c *conn) draw(now time.Time, d *protocol.Draw, inTime bool, wait time.Duration) {
 	c.mu.Lock()
-	refusal := c.submit(now, d, inTime, wait)
+	refusal := c.sequence.admit(d.Number)
+	excused := refusal != nil && c.sequence.excused()
+	if refusal == nil {
+		refusal = c.submit(now, d, inTime, wait)
+	}
+	c.started = true
+	c.numbers = c.numbers || d.Number != 0
 	c.mu.Unlock()
-	if refusal != nil {
+	switch {
+	case excused:
+		c.pace()
+		c.tell(refusal)
+		return
+	case refusal != nil:
+		c.pace()
 		c.refuse(refusal)
 		return
 	}
@@ -281,17 +276,13 @@ func (c *conn) draw(now time.Time, d *protocol.Draw, inTime bool, wait time.Dura
 	c.gateway.metrics.pixels.Add(float64(len(d.Pixels)))
 }
 
+// submit is called with the lock held.
 func (c *conn) submit(now time.Time, d *protocol.Draw, inTime bool, wait time.Duration) *protocol.Refusal {
-	c.started = true
-	c.numbers = c.numbers || d.Number != 0
-	if refusal := c.sequence.admit(d.Number); refusal != nil {
-		return refusal
-	}
 	switch {
 	case c.draining.Load():
 		return c.sequence.refuse(d.Number, protocol.CodeDraining, 1000)
 	case !inTime:
-		return c.sequence.refuse(d.Number, protocol.CodeRateLimited, milliseconds(wait))
+		return c.sequence.refuse(d.Number, protocol.CodeRateLimited, milliseconds(max(wait, leastPause)))
 	case c.bytes > c.gateway.o.MaxQueuePerConnection:
 		return c.sequence.refuse(d.Number, c.busy(), 250)
 	case d.Number == 0 && c.last == protocol.MaxNumber:
@@ -382,28 +373,10 @@ func (c *conn) settle(s *replica.Submission) {
 	c.bytes -= len(s.Encoded)
 }
 
-// refuse tells the client, and closes a connection that does not learn.
-func (c *conn) refuse(r *protocol.Refusal) {
-	if m := c.gateway.metrics.refused[r.Code]; m != nil {
-		m.Inc()
-	}
-	c.out.Send(protocol.Error{Code: r.Code, Message: r.Code.Message(), Number: r.Number, RetryAfter: r.RetryAfter})
-	if r.Code.Transient() && r.Code != protocol.CodeRateLimited {
-		return // not the client's fault
-	}
-	if _, ok := take(c.offences, time.Now(), 1); !ok {
-		c.close(protocol.ClosePolicy, "too many bad messages")
-	}
-}
-
 // pending returns how many operations of the connection wait for the log, and
 // whether its client numbers them and so can send them again.
 func (c *conn) pending() (n int, numbered bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.waiting, c.numbers
-}
-
-func milliseconds(d time.Duration) uint32 {
-	return uint32(min(math.Ceil(float64(d)/float64(time.Millisecond)), 60_000))
 }

@@ -35,8 +35,9 @@ type Gateway struct {
 	writeBuffers websocket.BufferPool
 
 	open     atomic.Int64
-	draining atomic.Bool // told to stop
-	usable   atomic.Bool // Redis was reached and is configured right
+	places   atomic.Int64 // taken by connections and handshakes
+	draining atomic.Bool  // told to stop
+	usable   atomic.Bool  // Redis was reached and is configured right
 
 	entering sync.Mutex     // orders enter and the closing
 	closed   atomic.Bool    // accepts no more

@@ -60,7 +60,11 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			release()
 		}
 	}()
-	if max := int64(g.o.MaxConnections); max > 0 && g.open.Load() >= max {
+	// A place is taken before the handshake, so that the bound holds when many
+	// come at once.
+	ofAddress := release
+	release = func() { g.places.Add(-1); ofAddress() }
+	if n := g.places.Add(1); g.o.MaxConnections > 0 && n > int64(g.o.MaxConnections) {
 		refuse(outcomeFull, http.StatusServiceUnavailable, "This gateway is full", time.Second)
 		return
 	}

@@ -13,7 +13,16 @@ type sequence struct {
 	blockedAt uint64 // 0: not blocked
 	code      protocol.Code
 	retry     uint32 // ms
+	behind    int    // refused because of it
 }
+
+// maxBehind is how many operations a client may well have under way when one
+// of them is refused: several times what ours keep in their outbox.
+const maxBehind = 4096
+
+// excused tells whether operations that are refused now are refused only for
+// being under way behind another one. Their client has to hear of that first.
+func (s *sequence) excused() bool { return s.behind <= maxBehind }
 
 // admit tells whether operation n may be tried now; if not, why.
 func (s *sequence) admit(n uint64) *protocol.Refusal {
@@ -21,6 +30,7 @@ func (s *sequence) admit(n uint64) *protocol.Refusal {
 		return nil
 	}
 	if n > s.blockedAt {
+		s.behind++
 		return &protocol.Refusal{Code: s.code, Number: n, RetryAfter: s.retry}
 	}
 	if n == s.blockedAt {
@@ -32,7 +42,7 @@ func (s *sequence) admit(n uint64) *protocol.Refusal {
 // refuse notes that operation n was refused for now, and returns the refusal.
 func (s *sequence) refuse(n uint64, code protocol.Code, retryAfter uint32) *protocol.Refusal {
 	if n != 0 && (s.blockedAt == 0 || n < s.blockedAt) {
-		s.blockedAt, s.code, s.retry = n, code, retryAfter
+		s.blockedAt, s.code, s.retry, s.behind = n, code, retryAfter, 0
 	}
 	return &protocol.Refusal{Code: code, Number: n, RetryAfter: retryAfter}
 }

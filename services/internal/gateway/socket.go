@@ -32,6 +32,11 @@ type socket struct {
 	// library answered a violation of the protocol; 0: none. The reader's.
 	violation int
 
+	// turns counts the writes of the hub; turned tells of them. Whatever waited
+	// in the hub for this connection alone when one began is in it.
+	turns  atomic.Uint64
+	turned chan struct{}
+
 	closeOnce sync.Once
 }
 
@@ -46,7 +51,7 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	h.socket = &socket{Conn: c, opened: time.Now()}
+	h.socket = &socket{Conn: c, opened: time.Now(), turned: make(chan struct{}, 1)}
 	h.socket.raw.init(c)
 	return h.socket, rw, nil
 }
@@ -77,7 +82,14 @@ func (s *socket) SetWriteDeadline(t time.Time) error {
 }
 
 // TryWrite implements [hub.Sink].
-func (s *socket) TryWrite(b []byte) (int, error) { return s.raw.tryWrite(b) }
+func (s *socket) TryWrite(b []byte) (int, error) {
+	s.turns.Add(1)
+	select {
+	case s.turned <- struct{}{}:
+	default:
+	}
+	return s.raw.tryWrite(b)
+}
 
 // WriteAll implements [hub.Sink].
 func (s *socket) WriteAll(b []byte, timeout time.Duration) (int, error) {
