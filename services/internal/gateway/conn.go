@@ -51,17 +51,26 @@ type conn struct {
 	// writer.
 	mu       sync.Mutex
 	name     string
-	key      protocol.Session
-	author   canvas.AuthorID
-	own      bool // key came from the client
+	own      bool // numbered's session came from the client
 	started  bool // an operation came
-	last     uint64
 	sequence sequence
-	numbers  bool // the client numbers its operations
-	waiting  int  // operations in the writer's queue
-	bytes    int  // of those
+	numbered lane // operations that the client has numbered
+	private  lane // those that are numbered here, and never sent again
+	bytes    int  // of operations in the writer's queue
 	acked    *store.Appended
 }
+
+// lane is a session as this connection uses it.
+type lane struct {
+	session protocol.Session
+	author  canvas.AuthorID
+	// last is the highest number that was accepted on this connection and not
+	// refused since.
+	last    uint64
+	waiting int // operations in the writer's queue
+}
+
+func newLane(s protocol.Session) lane { return lane{session: s, author: s.Author()} }
 
 func newConn(g *Gateway, r *room, ws *websocket.Conn, s *socket, out *hub.Conn, binary bool, id string) *conn {
 	c := &conn{
@@ -70,23 +79,23 @@ func newConn(g *Gateway, r *room, ws *websocket.Conn, s *socket, out *hub.Conn, 
 		messages: limiter(g.o.MessagesPerSecond, max(20, 2*g.o.MessagesPerSecond)),
 		pixels:   limiter(g.o.PixelsPerSecond, max(2*canvas.MaxPixels, g.o.PixelsPerSecond)),
 		offences: limiter(float64(min(g.o.MaxOffences, 1)), float64(g.o.MaxOffences)),
-		key:      protocol.NewSession(),
+		numbered: newLane(protocol.NewSession()),
+		private:  newLane(protocol.NewSession()),
 	}
-	c.author = c.key.Author()
 	return c
 }
 
 func (c *conn) session() protocol.Session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.key
+	return c.numbered.session
 }
 
 // user returns the name, or "", and the tag.
 func (c *conn) user() (string, canvas.AuthorID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.name, c.author
+	return c.name, c.numbered.author
 }
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
@@ -239,7 +248,7 @@ func (c *conn) hello(m protocol.Hello) {
 	c.mu.Lock()
 	late := c.own || c.started
 	if !late {
-		c.own, c.key, c.author = true, m.Session, m.Session.Author()
+		c.own, c.numbered = true, newLane(m.Session)
 	}
 	c.mu.Unlock()
 	if late {
@@ -260,7 +269,6 @@ func (c *conn) draw(now time.Time, d *protocol.Draw, inTime bool, wait time.Dura
 		refusal = c.submit(now, d, inTime, wait)
 	}
 	c.started = true
-	c.numbers = c.numbers || d.Number != 0
 	c.mu.Unlock()
 	switch {
 	case excused:
@@ -278,45 +286,63 @@ func (c *conn) draw(now time.Time, d *protocol.Draw, inTime bool, wait time.Dura
 
 // submit is called with the lock held.
 func (c *conn) submit(now time.Time, d *protocol.Draw, inTime bool, wait time.Duration) *protocol.Refusal {
+	l, ttl := &c.numbered, sessionTTL
+	if d.Number == 0 {
+		l = &c.private
+	}
+	if l == &c.private || !c.own {
+		ttl = privateTTL
+	}
+	refuse := func(code protocol.Code, retryAfter uint32) *protocol.Refusal {
+		if d.Number != 0 && d.Number <= l.last {
+			// A repetition of what was accepted on this connection: its answer
+			// is on the way. Refusing it would hold up what comes after it, for
+			// an operation that its client may never send again.
+			return nil
+		}
+		return c.sequence.refuse(d.Number, code, retryAfter)
+	}
 	switch {
 	case c.draining.Load():
-		return c.sequence.refuse(d.Number, protocol.CodeDraining, 1000)
+		return refuse(protocol.CodeDraining, 1000)
 	case !inTime:
-		return c.sequence.refuse(d.Number, protocol.CodeRateLimited, milliseconds(max(wait, leastPause)))
+		return refuse(protocol.CodeRateLimited, milliseconds(max(wait, leastPause)))
 	case c.bytes > c.gateway.o.MaxQueuePerConnection:
-		return c.sequence.refuse(d.Number, c.busy(), 250)
-	case d.Number == 0 && c.last == protocol.MaxNumber:
-		return &protocol.Refusal{Code: protocol.CodeInvalidPixel} // no number is left to give
+		return refuse(c.busy(), 250)
 	}
 	name := d.Name
 	if name == "" {
 		name = c.name
 	}
-	ttl := sessionTTL
-	if !c.own {
-		ttl = privateTTL
-	}
 	s := &replica.Submission{
 		AppendOp: store.AppendOp{
-			Session: c.key,
+			Session: l.session,
 			TTL:     ttl,
 			Op: canvas.Op{
-				Kind: canvas.Paint, Pixels: d.Pixels, Author: c.author, Number: d.Number,
+				Kind: canvas.Paint, Pixels: d.Pixels, Author: l.author, Number: d.Number,
 				Name: name, Received: now.UnixMicro(), Trace: d.Trace,
 			},
 		},
 		Owner: c,
 	}
-	if err := c.room.canvas.Writer.Submit(s, func() uint64 { return c.last + 1 }); err != nil {
+	if err := c.room.canvas.Writer.Submit(s, func() uint64 { return l.last + 1 }); err != nil {
 		if errors.Is(err, replica.ErrClosed) {
-			return c.sequence.refuse(d.Number, protocol.CodeDraining, 1000)
+			return refuse(protocol.CodeDraining, 1000)
 		}
-		return c.sequence.refuse(d.Number, c.busy(), 250)
+		return refuse(c.busy(), 250)
 	}
-	c.last = max(c.last, s.Op.Number)
-	c.waiting++
+	l.last = max(l.last, s.Op.Number)
+	l.waiting++
 	c.bytes += len(s.Encoded)
 	return nil
+}
+
+// lane returns the lane that a submission came on. Called with the lock held.
+func (c *conn) lane(s *replica.Submission) *lane {
+	if s.Session == c.private.session {
+		return &c.private
+	}
+	return &c.numbered
 }
 
 // busy is the code for a full queue: the reason is Redis, or the load.
@@ -330,16 +356,22 @@ func (c *conn) busy() protocol.Code {
 // Appended implements [replica.Owner]: acknowledges, once for each batch.
 func (c *conn) Appended(s *replica.Submission, state store.SessionState, at *store.Appended) {
 	c.mu.Lock()
+	l := c.lane(s)
 	// One acknowledgement says it for all operations of the session in this
-	// append. Clients that number nothing do not know the message.
-	first := c.acked != at && s.Session == c.key && (c.numbers || c.own)
+	// append. What has no number needs none.
+	first := c.acked != at && l == &c.numbered
 	if first {
 		c.acked = at
 	}
+	// The session's last operation in the log may be beyond what this
+	// connection has seen: its client is sending again. An acknowledgement up
+	// to there would also cover an operation in between that was refused for
+	// good, if that refusal was lost with the connection before.
+	ack := protocol.Ack{Number: min(state.Number, l.last), Seq: state.Seq}
 	c.mu.Unlock()
 	c.gateway.metrics.acked.Inc()
 	if first {
-		c.out.Send(protocol.Ack{Number: state.Number, Seq: state.Seq})
+		c.out.Send(ack)
 	}
 	// Not before: a drain closes the connection when nothing waits any more.
 	c.mu.Lock()
@@ -359,7 +391,9 @@ func (c *conn) Refused(s *replica.Submission, err error) {
 	c.mu.Lock()
 	c.settle(s)
 	number := s.Op.Number
-	if !c.numbers {
+	if l := c.lane(s); l == &c.numbered {
+		l.last = min(l.last, number-1)
+	} else {
 		number = 0 // it was given here: the client does not know it
 	}
 	refusal := c.sequence.refuse(number, code, retry)
@@ -369,14 +403,14 @@ func (c *conn) Refused(s *replica.Submission, err error) {
 
 // settle accounts for an operation that no longer waits.
 func (c *conn) settle(s *replica.Submission) {
-	c.waiting--
+	c.lane(s).waiting--
 	c.bytes -= len(s.Encoded)
 }
 
 // pending returns how many operations of the connection wait for the log, and
-// whether its client numbers them and so can send them again.
-func (c *conn) pending() (n int, numbered bool) {
+// how many of them nobody can send again.
+func (c *conn) pending() (all, unnumbered int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.waiting, c.numbers
+	return c.numbered.waiting + c.private.waiting, c.private.waiting
 }

@@ -89,15 +89,15 @@ func (g *Gateway) disperse(ctx context.Context) error {
 // time. What has no number is lost then: its client will not send it again.
 func (g *Gateway) settle(ctx context.Context, c *conn) {
 	for {
-		n, numbered := c.pending()
+		n, unnumbered := c.pending()
 		if n == 0 {
 			return
 		}
 		wait(ctx, 5*time.Millisecond)
 		if ctx.Err() != nil {
-			if !numbered {
-				g.metrics.unsent.Add(float64(n))
-				g.logger.Warn("operations were lost in a drain", "client", c.id, "operations", n)
+			if unnumbered > 0 {
+				g.metrics.unsent.Add(float64(unnumbered))
+				g.logger.Warn("operations were lost in a drain", "client", c.id, "operations", unnumbered)
 			}
 			return
 		}
