@@ -45,6 +45,10 @@ type Options struct {
 	// wait for the log. MaxQueue 0 means the default of 16 MiB.
 	MaxQueuePerConnection, MaxQueue int
 
+	// HistoryOps is how many operations of each canvas are kept in memory for
+	// clients that resume; 0 means the hub's default.
+	HistoryOps int
+
 	// PingInterval is the time between pings (never 0); a connection from which
 	// nothing came for twice that is dead.
 	PingInterval time.Duration

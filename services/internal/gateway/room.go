@@ -30,6 +30,7 @@ type room struct {
 func newRoom(g *Gateway, c *replica.Canvas) *room {
 	r := &room{gateway: g, canvas: c, conns: make(map[*conn]struct{}), sessions: make(map[protocol.Session]*conn)}
 	r.hub = hub.New(g.flusher, hub.Options{
+		HistoryOps: g.o.HistoryOps,
 		Freeze: func() (*canvas.Frozen, canvas.Position) {
 			f, at, _ := c.Replica.Freeze()
 			return f, at
