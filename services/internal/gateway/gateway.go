@@ -65,7 +65,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	g.store, err = store.Open(store.Options{
 		URL: o.Redis.URL, Username: o.Redis.Username, Password: o.Redis.Password,
 		DialTimeout: o.Redis.DialTimeout, ReadTimeout: o.Redis.Timeout, WriteTimeout: o.Redis.Timeout,
-		Logger: g.logger, Registerer: registry,
+		LogCap: o.MaxLog, Logger: g.logger, Registerer: registry,
 	})
 	if err != nil {
 		return err

@@ -49,6 +49,10 @@ type Options struct {
 	// clients that resume; 0 means the hub's default.
 	HistoryOps int
 
+	// MaxLog is how many entries the log of a canvas may hold (0: 1,000,000).
+	// It should be the same at every gateway and api.
+	MaxLog int64
+
 	// PingInterval is the time between pings (never 0); a connection from which
 	// nothing came for twice that is dead.
 	PingInterval time.Duration
@@ -83,6 +87,7 @@ func OptionsFrom(r *config.Reader) Options {
 		MaxOffences:           r.Int("MAX_OFFENCES", 100, "Bad or refused messages in a row after which a connection is closed; one is forgiven each second. 0: no bound.", config.Min(0)),
 		MaxQueuePerConnection: int(r.Bytes("MAX_QUEUE_BYTES_PER_CONNECTION", 256<<10, "Operations of one connection that may wait for Redis.", config.Min(int64(1<<10)))),
 		MaxQueue:              int(r.Bytes("MAX_QUEUE_BYTES", 32<<20, "Operations of all connections to a canvas that may wait for Redis.", config.Min(int64(64<<10)))),
+		MaxLog:                r.Int64("LOG_MAX_ENTRIES", 1_000_000, "Entries that the log of a canvas may hold before writes are refused.", config.Min(int64(1))),
 		PingInterval:          r.Duration("PING_INTERVAL", 30*time.Second, "Time between pings; a connection that says nothing for twice as long is dead.", config.Min(10*time.Millisecond)),
 		SlowTimeout:           r.Duration("SLOW_CONSUMER_TIMEOUT", 15*time.Second, "How long a client may leave its socket full before it is closed.", config.Min(10*time.Millisecond)),
 		HandshakeTimeout:      r.Duration("HANDSHAKE_TIMEOUT", 5*time.Second, "Bound on a WebSocket handshake.", config.Min(10*time.Millisecond)),
