@@ -14,8 +14,8 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/cloud-pixel/playground/services/internal/config"
 	"github.com/cloud-pixel/playground/services/internal/api"
+	"github.com/cloud-pixel/playground/services/internal/config"
 )
 
 func main() { os.Exit(run()) }

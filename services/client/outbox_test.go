@@ -25,8 +25,8 @@ func (o *outbox) addN(t testing.TB, n int) {
 	}
 }
 
-func (o *outbox) takeNumbers(max int, now time.Time) []uint64 {
-	draws, _ := o.take(nil, max, now)
+func (o *outbox) takeNumbers(most int, now time.Time) []uint64 {
+	draws, _ := o.take(nil, most, now)
 	var numbers []uint64
 	for _, d := range draws {
 		numbers = append(numbers, d.Number)
@@ -245,8 +245,8 @@ func TestOutboxProperty(t *testing.T) {
 				reported++
 			}
 		}
-		send := func(max int) {
-			numbers := o.takeNumbers(max, now)
+		send := func(most int) {
+			numbers := o.takeNumbers(most, now)
 			if !slices.IsSorted(numbers) {
 				t.Fatalf("sent out of order: %v", numbers)
 			}

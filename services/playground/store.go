@@ -116,6 +116,7 @@ func dataFolder(o Options) (string, error) {
 // keepRedis starts the server again when it is dead, as a cluster would. Dead
 // is one whose port nobody listens on: one that only hangs still has its port.
 func keepRedis(ctx context.Context, server *embedded.Server, log *slog.Logger, changed func()) {
+	dialer := net.Dialer{Timeout: time.Second}
 	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()
 	for {
@@ -124,7 +125,7 @@ func keepRedis(ctx context.Context, server *embedded.Server, log *slog.Logger, c
 			return
 		case <-tick.C:
 		}
-		conn, err := net.DialTimeout("tcp", server.Addr(), time.Second)
+		conn, err := dialer.DialContext(ctx, "tcp", server.Addr())
 		if err == nil {
 			_ = conn.Close() // it was only a question
 			continue

@@ -67,7 +67,7 @@ func (c *child) start(ctx context.Context) error {
 	var err error
 	for range portTries {
 		var ports [2]int
-		if ports, err = freePorts(); err != nil {
+		if ports, err = freePorts(ctx); err != nil {
 			return err
 		}
 		c.bus = ports[1]
@@ -219,9 +219,9 @@ func (c *child) kill() error {
 }
 
 // freePorts returns two ports that were free a moment ago.
-func freePorts() (ports [2]int, err error) {
+func freePorts(ctx context.Context) (ports [2]int, err error) {
 	for i := range ports {
-		l, err := net.Listen("tcp", hostPort(0))
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", hostPort(0))
 		if err != nil {
 			return ports, fmt.Errorf("embedded: %w", err)
 		}

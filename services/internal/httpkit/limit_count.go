@@ -14,13 +14,13 @@ type CountLimiter struct {
 	held map[netip.Addr]int
 }
 
-// NewCountLimiter returns a limiter of max for each address; nil, which limits
-// nothing, when max is 0 or less.
-func NewCountLimiter(max int) *CountLimiter {
-	if max <= 0 {
+// NewCountLimiter returns a limiter of most for each address; nil, which limits
+// nothing, when most is 0 or less.
+func NewCountLimiter(most int) *CountLimiter {
+	if most <= 0 {
 		return nil
 	}
-	return &CountLimiter{max: max, held: make(map[netip.Addr]int)}
+	return &CountLimiter{max: most, held: make(map[netip.Addr]int)}
 }
 
 // Acquire takes one for the address. When it returns true, release must be

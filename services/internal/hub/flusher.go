@@ -31,7 +31,6 @@ type Flusher struct {
 	mu    sync.Mutex
 	hubs  []*Hub // that have something to write
 	awake chan struct{}
-	ended bool
 
 	// Only touched by Run.
 	walk    []*Conn

@@ -380,7 +380,7 @@ func TestStateReachesAllAndLatecomers(t *testing.T) {
 		s.settle()
 		s.hub.SetState(protocol.Live)
 		s.settle()
-		if fmt.Sprint(early.states) != "[degraded live]" || fmt.Sprint(late.states) != "[degraded live]" {
+		if want := "[degraded live]"; fmt.Sprint(early.states) != want || fmt.Sprint(late.states) != want {
 			t.Errorf("states %v and %v", early.states, late.states)
 		}
 	})

@@ -321,7 +321,6 @@ func (s *fakeSub) Close() error {
 type witness struct {
 	mu        sync.Mutex
 	at        canvas.Position
-	grid      *canvas.Grid
 	restarts  int
 	breaches  []string
 	reachable []bool

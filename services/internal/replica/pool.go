@@ -28,7 +28,7 @@ type PoolOptions struct {
 	MaxLoaded int
 }
 
-// ErrPoolFull: as many canvases are loaded as may be, and all are in use.
+// ErrPoolFull means that as many canvases are loaded as may be, and all are in use.
 var ErrPoolFull = errors.New("replica: too many canvases are in use")
 
 // Canvas is a canvas that is loaded, or being loaded, in this process.

@@ -11,7 +11,7 @@ import (
 // methods and documents their errors.
 type Source interface {
 	Meta(ctx context.Context, id string) (store.Meta, error)
-	Create(ctx context.Context, id string, spec canvas.Spec, max int) (store.Meta, bool, error)
+	Create(ctx context.Context, id string, spec canvas.Spec, maximum int) (store.Meta, bool, error)
 	Check(ctx context.Context, id string, at canvas.Position) (canvas.Position, error)
 	Read(ctx context.Context, id string, since uint64, limit int) ([]*canvas.Entry, uint64, error)
 	LoadCheckpoint(ctx context.Context, id string) (*store.Checkpoint, error)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"sync"
@@ -117,7 +116,7 @@ func newEnv(t *testing.T, server *embedded.Server, o Options) *env {
 	t.Helper()
 	o.URL = server.URL()
 	if o.Logger == nil {
-		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	s, err := Open(o)
 	if err != nil {
