@@ -185,6 +185,7 @@ func TestOldClientAnswers(t *testing.T) {
 // Who is here comes as stats, then user_list, after joins, renames and leaves,
 // for all gateways together.
 func TestOldClientsKnowWhoIsHere(t *testing.T) {
+	t.Parallel() // most of its time is waiting
 	server := redis(t, embedded.Options{})
 	a, b := start(t, server.URL(), "a", nil), start(t, server.URL(), "b", nil)
 	first := dialOld(t, a, "/")
@@ -271,6 +272,7 @@ func TestOldClientTimestamps(t *testing.T) {
 
 // The gateway pings, and at a stop it closes with 1012.
 func TestOldClientPingAndStop(t *testing.T) {
+	t.Parallel() // most of its time is waiting
 	server := redis(t, embedded.Options{})
 	g := start(t, server.URL(), "a", func(o *gateway.Options) { o.PingInterval = 10 * time.Millisecond })
 	c := dialOld(t, g, "/")

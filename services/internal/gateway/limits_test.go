@@ -23,6 +23,7 @@ import (
 // no offence to have many operations under way, nor does the client get so many
 // refusals at once that it seems not to read them.
 func TestRateLimitsLoseNothing(t *testing.T) {
+	t.Parallel() // most of its time is waiting
 	server := redis(t, embedded.Options{})
 	for _, row := range []struct {
 		name     string
