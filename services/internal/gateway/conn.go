@@ -33,7 +33,6 @@ type conn struct {
 	binary  bool
 	spec    canvas.Spec
 	id      string
-	release func() // gives back the place among the connections of its address
 
 	messages *rate.Limiter
 	pixels   *rate.Limiter

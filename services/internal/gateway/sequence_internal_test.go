@@ -157,15 +157,15 @@ func TestSequence(t *testing.T) {
 		}
 	}
 	// Of several refused ones the lowest has to come first.
-	s.refuse(9, protocol.CodeRateLimited, 7)
-	s.refuse(8, protocol.CodeRateLimited, 7)
-	s.refuse(10, protocol.CodeRateLimited, 7)
+	_ = s.refuse(9, protocol.CodeRateLimited, 7)
+	_ = s.refuse(8, protocol.CodeRateLimited, 7)
+	_ = s.refuse(10, protocol.CodeRateLimited, 7)
 	if admitted(9) || !admitted(8) || !admitted(9) {
 		t.Error("8 was refused, and 9 came before it")
 	}
 	// What has no number never comes again: it blocks nothing.
 	s = sequence{}
-	s.refuse(0, protocol.CodeRateLimited, 7)
+	_ = s.refuse(0, protocol.CodeRateLimited, 7)
 	if !admitted(1) {
 		t.Error("an operation without a number blocks")
 	}
