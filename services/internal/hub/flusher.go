@@ -135,6 +135,7 @@ type plan struct {
 	more      bool // another plan may follow at once
 	last      bool // the close frame is in it, or was in an earlier one
 	chunk     *chunk
+	catchUp   bool // chunk begins before the head that c found when it joined
 }
 
 // serve writes to one connection until it has everything or its socket is
@@ -159,7 +160,7 @@ func (f *Flusher) serve(h *Hub, c *Conn) {
 			return
 		}
 		if p.chunk != nil {
-			f.observe(p.chunk, c)
+			f.observe(p.chunk, p.catchUp)
 		}
 		if n < len(p.out) {
 			rest := p.out[n:]
@@ -234,7 +235,7 @@ func (f *Flusher) plan(h *Hub, c *Conn) plan {
 	if k.conflated {
 		f.metrics.ranges.Inc()
 	}
-	return plan{out: frames, immutable: immutable, more: k.to < h.head, chunk: k}
+	return plan{out: frames, immutable: immutable, more: k.to < h.head, chunk: k, catchUp: k.from < c.caughtUp}
 }
 
 // planPicture continues, or begins, to give c a whole picture. Until it has
@@ -301,8 +302,8 @@ func (f *Flusher) count(c *Conn, to uint64, conflated bool) {
 }
 
 // observe measures the latency of a write that brought something new.
-func (f *Flusher) observe(k *chunk, c *Conn) {
-	if k.conflated || k.received == 0 || k.from < c.caughtUp {
+func (f *Flusher) observe(k *chunk, catchUp bool) {
+	if k.conflated || k.received == 0 || catchUp {
 		f.metrics.catchUp.Inc()
 		return
 	}

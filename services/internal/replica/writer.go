@@ -227,6 +227,12 @@ func (w *Writer) append(ctx context.Context, batch []*Submission) bool {
 				return true
 			}
 			backoff = w.pause(ctx, backoff)
+		case errors.Is(err, store.ErrInvalid):
+			// Nobody but a defect of this program makes such a batch. Redis was
+			// not asked; trying again would hold up the canvas for ever.
+			w.logger.Error("a batch that cannot be appended", "canvas", w.replica.ID(), "operations", len(batch), "error", err)
+			w.refuse(batch, err)
+			return true
 		case (errors.Is(err, store.ErrLogFull) || errors.Is(err, store.ErrRejected)) && !uncertain:
 			w.logger.Warn("the log refused operations", "canvas", w.replica.ID(), "operations", len(batch), "error", err)
 			w.refuse(w.deliverRepeated(batch, done), err)
@@ -292,22 +298,35 @@ func (w *Writer) refuse(batch []*Submission, err error) {
 	// What waits behind a refused operation of the same session is refused
 	// too. Were it appended, the session would have passed the refused number,
 	// and that operation, when it is sent again, would count as a duplicate and
-	// be lost. The owners know by now and submit nothing more after it.
+	// be lost. Once an owner has heard, it submits nothing more after it; but a
+	// session may have moved to another connection, which hears only with the
+	// first of its own operations: so look until nothing is left.
+	for {
+		behind := w.takeSessions(sessions)
+		if len(behind) == 0 {
+			return
+		}
+		w.release(behind)
+		for _, s := range behind {
+			s.Owner.Refused(s, err)
+		}
+	}
+}
+
+// takeSessions removes what waits of the given sessions from the queue.
+func (w *Writer) takeSessions(sessions map[protocol.Session]bool) (taken []*Submission) {
 	w.mu.Lock()
-	var behind, rest []*Submission
+	defer w.mu.Unlock()
+	var rest []*Submission
 	for _, s := range w.queue {
 		if sessions[s.Session] {
-			behind = append(behind, s)
+			taken = append(taken, s)
 		} else {
 			rest = append(rest, s)
 		}
 	}
 	w.queue = rest
-	w.mu.Unlock()
-	w.release(behind)
-	for _, s := range behind {
-		s.Owner.Refused(s, err)
-	}
+	return taken
 }
 
 // pause waits before another try and returns the next pause.
