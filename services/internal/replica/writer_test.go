@@ -94,6 +94,38 @@ func TestRefusalTakesAlongWhatWaits(t *testing.T) {
 	})
 }
 
+// The session moves to another connection while a refusal goes round: what that
+// one submits before it has heard is refused as well.
+func TestRefusalReachesANewerOwner(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, d *desk) {
+		newer := newClerk()
+		older := &moving{clerk: newClerk(), then: func() { submitAll(t, d, newer, 3) }}
+		newer.session = older.session
+		d.log.set(func() { d.log.full = 1 })
+		err := d.writer.Submit(&Submission{Owner: older, AppendOp: store.AppendOp{
+			Session: older.session, TTL: time.Hour, Op: numbered(2),
+		}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if !slices.Equal(newer.refused, []uint64{3}) || d.log.head != 0 {
+			t.Errorf("refused %v, appended %v: operation 2 can no longer be appended", newer.refused, newer.appended)
+		}
+	})
+}
+
+// moving is an owner whose session is taken over at the moment of a refusal.
+type moving struct {
+	*clerk
+	then func()
+}
+
+func (m *moving) Refused(s *Submission, err error) {
+	m.clerk.Refused(s, err)
+	m.then()
+}
+
 // An operation that is in the log already is a success, also in a batch that
 // the log has no room for.
 func TestRepeatedInARefusedBatch(t *testing.T) {
