@@ -3,6 +3,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"io"
 	"log/slog"
 	"os"
@@ -80,11 +81,15 @@ type Build struct {
 	GoVersion string `json:"goVersion"`
 }
 
+// Set by the linker (-X) where programs are built from the source without its
+// history, as in the Dockerfile.
+var version, revision string
+
 // ReadBuild returns what the linker recorded in this program.
 func ReadBuild() Build {
-	b := Build{Version: "(devel)", Revision: "unknown", GoVersion: runtime.Version()}
+	b := Build{Version: cmp.Or(version, "(devel)"), Revision: cmp.Or(revision, "unknown"), GoVersion: runtime.Version()}
 	info, ok := debug.ReadBuildInfo()
-	if !ok {
+	if !ok || version != "" || revision != "" {
 		return b
 	}
 	if info.Main.Version != "" {

@@ -1,0 +1,75 @@
+# What one does here, day by day. `make` lists it.
+
+GO      ?= go
+FUZZTIME ?= 10s
+# Versions of the tools that are not part of go.mod: they are for people who
+# work on the project, and what they depend on is no concern of the services.
+GOLANGCI_LINT_VERSION := v2.15.0
+GOVULNCHECK_VERSION   := v1.9.0
+
+LINTER   := build/bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
+SERVICES := gateway api frontend playground
+
+.DELETE_ON_ERROR:
+.PHONY: help run build test unit web e2e lint vuln bench fuzz docs clean $(SERVICES:%=build/%)
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Run the whole system on http://localhost:8080
+	$(GO) run ./services/playground
+
+build: $(SERVICES:%=build/%) ## Build static binaries of all services into build/
+
+# Go knows best what is out of date.
+$(SERVICES:%=build/%):
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $@ ./services/$(@F)
+
+test: ## Run every test: Go with the race detector, the page's modules, a real browser
+	scripts/install-test-deps
+	$(MAKE) unit web e2e
+
+unit: ## Format, vet and the Go tests with the race detector
+	scripts/check-format
+	$(GO) vet ./...
+	$(GO) test -race ./...
+
+web: ## The page's modules in Node
+	cd web && npm test
+
+e2e: build/playground web/node_modules/.package-lock.json ## The page in a real browser against the real system
+	cd web && PLAYGROUND='$(CURDIR)/build/playground' npm run e2e
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	cd web && npm ci --ignore-scripts
+	@touch $@
+
+lint: $(LINTER) vuln ## Linters (import directions among them), stale generated files, known vulnerabilities
+	scripts/check-format
+	$(GO) vet ./...
+	$(LINTER) run ./...
+	$(GO) test -run '^(TestReadme|TestDocuments|TestDocumented|TestVectors)' ./services/internal/readme ./services/protocol
+
+# Into a folder of its own, then to a name with the version: a rule that was
+# interrupted, or another version, is never taken for this one.
+$(LINTER):
+	@mkdir -p build/bin/new
+	GOBIN='$(CURDIR)/build/bin/new' $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	mv build/bin/new/golangci-lint $@
+
+vuln: ## Known vulnerabilities in what the services use
+	GO='$(GO)' scripts/check-vulnerabilities $(GOVULNCHECK_VERSION)
+
+bench: ## Run the benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## Run each fuzz target for FUZZTIME (10s)
+	GO='$(GO)' scripts/fuzz $(FUZZTIME)
+
+docs: build/playground web/node_modules/.package-lock.json ## Make anew what is generated: README's settings and picture, the golden vectors
+	$(GO) test -run '^TestReadme' ./services/internal/readme -update
+	$(GO) test -run '^TestVectors$$' ./services/protocol -update
+	PLAYGROUND='$(CURDIR)/build/playground' node scripts/picture.mjs docs/pictures/page.png
+
+clean: ## Remove what was built and installed here
+	rm -rf build web/node_modules
