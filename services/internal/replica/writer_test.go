@@ -98,8 +98,23 @@ func TestRefusalTakesAlongWhatWaits(t *testing.T) {
 // one submits before it has heard is refused as well.
 func TestRefusalReachesANewerOwner(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, d *desk) {
-		newer := newClerk()
-		older := &moving{clerk: newClerk(), then: func() { submitAll(t, d, newer, 3) }}
+		heard := false
+		newer := &moving{clerk: newClerk()}
+		submit := func(n uint64) {
+			err := d.writer.Submit(&Submission{Owner: newer, AppendOp: store.AppendOp{
+				Session: newer.session, TTL: time.Hour, Op: numbered(n),
+			}}, nil)
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		newer.then = func() {
+			if !heard { // it was just submitting the next
+				heard = true
+				submit(4)
+			}
+		}
+		older := &moving{clerk: newClerk(), then: func() { submit(3) }}
 		newer.session = older.session
 		d.log.set(func() { d.log.full = 1 })
 		err := d.writer.Submit(&Submission{Owner: older, AppendOp: store.AppendOp{
@@ -109,7 +124,7 @@ func TestRefusalReachesANewerOwner(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if !slices.Equal(newer.refused, []uint64{3}) || d.log.head != 0 {
+		if !slices.Equal(newer.refused, []uint64{3, 4}) || d.log.head != 0 {
 			t.Errorf("refused %v, appended %v: operation 2 can no longer be appended", newer.refused, newer.appended)
 		}
 	})
