@@ -55,6 +55,7 @@ func (a *attached) Restarted(at canvas.Position, spec canvas.Spec, recent []*can
 }
 func (a *attached) Applied(e *canvas.Entry) { a.writes.apply(e) }
 func (a *attached) Reachable(bool)          {}
+func (a *attached) Stopped(error)           {} // the pool's canvas tells its readers
 
 func (s *service) observe(c *replica.Canvas) replica.Observer {
 	a := &attached{writes: newLastWrites(maxWrites), pictures: &pictures{}}

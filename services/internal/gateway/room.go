@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -50,6 +51,17 @@ func (r *room) Applied(e *canvas.Entry) { r.hub.Publish(e) }
 
 // Reachable implements [replica.Observer].
 func (r *room) Reachable(bool) { r.tellState() }
+
+// Stopped implements [replica.Observer]. When the canvas must not be served
+// any more by this process, its connections go elsewhere.
+func (r *room) Stopped(err error) {
+	if errors.Is(err, replica.ErrStopped) {
+		return // nobody holds the canvas, or the whole gateway ends
+	}
+	for _, c := range r.list() {
+		c.close(protocol.CloseUnavailable, "this gateway cannot serve the canvas")
+	}
+}
 
 // tellState tells the connections how the service is.
 func (r *room) tellState() {

@@ -37,8 +37,9 @@ type fakeLog struct {
 	gate      chan struct{} // calls wait for it when not nil
 	afterRead func()
 	appends   [][]uint64 // numbers of each call, as they arrived
-	loseReply int        // of that many appends, after they took effect
-	loseCall  int        // that many appends never arrive
+	readFails bool
+	loseReply int // of that many appends, after they took effect
+	loseCall  int // that many appends never arrive
 	checks    int
 	reads     int
 	subs      []*fakeSub
@@ -157,6 +158,9 @@ func (l *fakeLog) Read(ctx context.Context, _ string, since uint64, limit int) (
 		}
 	}()
 	l.reads++
+	if l.readFails {
+		return nil, l.head, store.ErrMalformed
+	}
 	if l.missing {
 		return nil, 0, store.ErrNotFound
 	}
@@ -170,6 +174,18 @@ func (l *fakeLog) Read(ctx context.Context, _ string, since uint64, limit int) (
 		return nil, l.head, store.ErrTrimmed
 	}
 	return out, l.head, nil
+}
+
+func (l *fakeLog) LogInfo(ctx context.Context, _ string) (int64, uint64, error) {
+	if err := l.wait(ctx); err != nil {
+		return 0, 0, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.entries) == 0 {
+		return 0, 0, nil
+	}
+	return int64(len(l.entries)), l.entries[0].First, nil
 }
 
 func (l *fakeLog) LoadCheckpoint(ctx context.Context, _ string) (*store.Checkpoint, error) {
@@ -324,6 +340,7 @@ type witness struct {
 	restarts  int
 	breaches  []string
 	reachable []bool
+	stopped   []error
 	recent    []*canvas.Entry
 }
 
@@ -352,6 +369,12 @@ func (w *witness) Applied(e *canvas.Entry) {
 		w.breaches = append(w.breaches, "an entry of another history")
 	}
 	w.at.Seq = e.Last()
+}
+
+func (w *witness) Stopped(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stopped = append(w.stopped, err)
 }
 
 func (w *witness) Reachable(ok bool) {

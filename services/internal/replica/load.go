@@ -99,6 +99,8 @@ type loader struct {
 	at     canvas.Position
 	time   int64
 	recent []*canvas.Entry
+	pixels int // of recent
+	trims  int
 	marks  trail
 }
 
@@ -115,7 +117,8 @@ func (l *loader) readLog(ctx context.Context) error {
 		entries, head, err := l.r.o.Source.Read(call, l.r.o.ID, since, l.r.o.ReadLimit)
 		cancel()
 		if errors.Is(err, store.ErrTrimmed) && since < l.at.Seq {
-			since = l.at.Seq // no history before the checkpoint, then
+			// No history from there, then: begin where the log does now.
+			since, l.recent, l.pixels = l.oldest(ctx), nil, 0
 			continue
 		}
 		if err != nil {
@@ -149,13 +152,38 @@ func (l *loader) readLog(ctx context.Context) error {
 	}
 }
 
+// oldest returns the position before the first entry that the log still has,
+// at most the loader's.
+func (l *loader) oldest(ctx context.Context) uint64 {
+	ctx, cancel := context.WithTimeout(ctx, l.r.o.CallTimeout)
+	defer cancel()
+	_, oldest, err := l.r.o.Source.LogInfo(ctx, l.r.o.ID)
+	if l.trims++; err != nil || oldest == 0 || l.trims > 3 {
+		return l.at.Seq // it is being trimmed: no history before the checkpoint
+	}
+	return min(oldest-1, l.at.Seq)
+}
+
+// maxRecentPixels bounds what is remembered by its memory, too: an operation
+// may have thousands of pixels.
+const maxRecentPixels = 256 << 10
+
+func pixels(e *canvas.Entry) (n int) {
+	for i := range e.Ops {
+		n += len(e.Ops[i].Pixels)
+	}
+	return n
+}
+
 // remember keeps an entry for those who resume, bounded by Options.Recent.
 func (l *loader) remember(e *canvas.Entry) {
 	if l.r.o.Recent < 0 {
 		return
 	}
 	l.recent = append(l.recent, e)
-	for len(l.recent) > 1 && e.Last()-l.recent[0].Last() > uint64(l.r.o.Recent) {
+	l.pixels += pixels(e)
+	for len(l.recent) > 1 && (e.Last()-l.recent[0].Last() > uint64(l.r.o.Recent) || l.pixels > maxRecentPixels) {
+		l.pixels -= pixels(l.recent[0])
 		l.recent = l.recent[1:]
 	}
 }
@@ -187,6 +215,18 @@ func (r *Replica) catchUp(ctx context.Context) {
 		call, cancel := context.WithTimeout(ctx, r.o.CallTimeout)
 		entries, head, err := r.o.Source.Read(call, r.o.ID, r.pos.Seq, r.o.ReadLimit)
 		cancel()
+		// What was read before an error is good.
+		for _, e := range entries {
+			if e.Epoch != r.pos.Epoch || e.First != r.pos.Seq+1 {
+				// What follows this replica's position in the log is another
+				// history.
+				r.check.kick()
+				r.target = r.pos.Seq
+				return
+			}
+			r.o.Metrics.repairs.Add(float64(len(e.Ops)))
+			r.apply(e)
+		}
 		switch {
 		case errors.Is(err, store.ErrTrimmed):
 			r.o.Logger.Warn("the log was trimmed behind this replica; loading the checkpoint", "canvas", r.o.ID, "held", r.pos.String())
@@ -200,26 +240,13 @@ func (r *Replica) catchUp(ctx context.Context) {
 				r.o.Logger.Warn("reading the log failed; will try again", "canvas", r.o.ID, "error", err)
 			}
 			r.repair.Reset(jitter(r.o.CheckEvery / 2))
-			r.check.kick()
 			return
-		}
-		if len(entries) == 0 {
+		case len(entries) == 0:
 			// The log does not reach as far as was said: another epoch, or a
 			// claim that was wrong.
 			r.target = min(r.target, max(head, r.pos.Seq))
 			r.check.kick()
 			return
-		}
-		for _, e := range entries {
-			if e.Epoch != r.pos.Epoch || e.First != r.pos.Seq+1 {
-				// What follows this replica's position in the log is another
-				// history.
-				r.check.kick()
-				r.target = r.pos.Seq
-				return
-			}
-			r.o.Metrics.repairs.Add(float64(len(e.Ops)))
-			r.apply(e)
 		}
 	}
 	if !r.Reachable() {

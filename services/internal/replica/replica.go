@@ -29,6 +29,9 @@ type Options struct {
 	Recent int
 	// CheckEvery is the time between comparisons with the head (1 s, ± 20 %).
 	CheckEvery time.Duration
+	// BehindAfter is how long a replica may be behind what it knows the log to
+	// hold before it counts as unable to reach it (3 s).
+	BehindAfter time.Duration
 	// LagAfter is how long a replica waits for the live message of an entry
 	// that it knows to exist before it reads the log (50 ms).
 	LagAfter time.Duration
@@ -50,6 +53,7 @@ func (o *Options) setDefaults() {
 	}
 	set(&o.CheckEvery, time.Second)
 	set(&o.LagAfter, 50*time.Millisecond)
+	set(&o.BehindAfter, 3*time.Second)
 	set(&o.AuditEvery, 10*time.Second)
 	set(&o.CallTimeout, 3*time.Second)
 	if o.Recent == 0 {
@@ -91,7 +95,9 @@ type Replica struct {
 	frozen    *canvas.Frozen // of pos, or nil
 
 	// Owned by Run.
-	target   uint64 // the log is known to reach up to here
+	target   uint64    // the log is known to reach up to here
+	goal     uint64    // what the repair timer waits for
+	behind   time.Time // since when the goal is not reached, while target is ahead
 	trail    trail
 	diverged bool        // from the checkpoint: to be loaded again
 	pending  *store.Mark // of a checkpoint ahead of this replica
@@ -279,8 +285,8 @@ func (r *Replica) Run(ctx context.Context) {
 		case found := <-r.check.found:
 			r.checked(ctx, found)
 		case <-r.repair.C:
-			if due = !r.isLoaded; !due && r.target > r.pos.Seq {
-				r.catchUp(ctx)
+			if due = !r.isLoaded; !due {
+				r.overdue(ctx)
 			}
 		case <-audit.C:
 			if r.isLoaded {
@@ -293,11 +299,29 @@ func (r *Replica) Run(ctx context.Context) {
 // aim notes how far the log is known to reach and sees to it that the replica
 // gets there.
 func (r *Replica) aim(seq uint64) {
-	if seq <= r.pos.Seq || seq <= r.target && r.target > r.pos.Seq {
-		return // there already, or under way
+	if seq <= r.pos.Seq || seq <= r.target {
+		return // there already, or known
+	}
+	// The time runs from the first that is missing: were it set anew for each
+	// one more, a stream of appends would put the repair off for ever.
+	if r.target <= r.pos.Seq {
+		r.goal, r.behind = seq, time.Now()
+		r.repair.Reset(r.o.LagAfter)
 	}
 	r.target = seq
-	r.repair.Reset(r.o.LagAfter)
+}
+
+// overdue handles that something which the log is known to hold has not come
+// by a live message in time.
+func (r *Replica) overdue(ctx context.Context) {
+	switch {
+	case r.target <= r.pos.Seq:
+	case r.pos.Seq >= r.goal: // that has come; meanwhile there is more
+		r.goal, r.behind = r.target, time.Now()
+		r.repair.Reset(r.o.LagAfter)
+	default:
+		r.catchUp(ctx)
+	}
 }
 
 // receive handles a live message.
@@ -317,7 +341,7 @@ func (r *Replica) receive(ctx context.Context, e *canvas.Entry) {
 		r.apply(rest)
 	default:
 		r.o.Metrics.gaps.Inc()
-		r.target = max(r.target, e.Last())
+		r.aim(e.Last())
 		r.catchUp(ctx)
 	}
 }
@@ -330,6 +354,11 @@ func (r *Replica) checked(ctx context.Context, found finding) {
 	case errors.As(found.err, &stale):
 		if stale.Current.Epoch != r.pos.Epoch {
 			r.o.Metrics.epochs.Inc()
+			if stale.Current.Seq < r.pos.Seq {
+				// Something that this replica holds is gone from the log, all
+				// of it perhaps, and somebody else noticed first.
+				r.rescue()
+			}
 			r.o.Logger.Warn("the canvas has a new epoch", "canvas", r.o.ID, "position", stale.Current.String(), "held", r.pos.String())
 			r.reload(ctx)
 		}
@@ -339,10 +368,16 @@ func (r *Replica) checked(ctx context.Context, found finding) {
 		r.setReachable(false)
 	case found.at.Epoch == r.pos.Epoch:
 		r.aim(found.at.Seq)
-		if r.pos.Seq >= found.at.Seq {
+		switch late := time.Since(r.behind); {
+		case r.pos.Seq >= found.at.Seq:
 			r.setReachable(true)
-		} else if !r.Reachable() {
-			r.catchUp(ctx) // back again: do not wait for live messages
+		case r.target <= r.pos.Seq || !r.Reachable() || late > r.o.CheckEvery:
+			r.catchUp(ctx) // do not wait for live messages any longer
+			if r.pos.Seq < r.target && late > r.o.BehindAfter {
+				// Redis answers, and still this picture grows old: its clients
+				// must know.
+				r.setReachable(false)
+			}
 		}
 	}
 }
@@ -353,12 +388,17 @@ func (r *Replica) lost(ctx context.Context) {
 		r.stop(store.ErrNotFound)
 		return
 	}
+	r.rescue()
+	r.o.Logger.Error("the canvas is gone from Redis; it begins anew, blank", "canvas", r.o.ID, "held", r.pos.String())
+	r.reload(ctx)
+}
+
+// rescue hands over the last picture of a history that is lost.
+func (r *Replica) rescue() {
 	if r.isLoaded && r.o.Rescue != nil {
 		f, at, _ := r.Freeze()
 		r.o.Rescue(r.o.ID, at, f)
 	}
-	r.o.Logger.Error("the canvas is gone from Redis; it begins anew, blank", "canvas", r.o.ID, "held", r.pos.String())
-	r.reload(ctx)
 }
 
 // unreadable handles a record that cannot be decoded.
@@ -419,8 +459,8 @@ func (r *Replica) setReachable(ok bool) {
 // stop ends the replica for good; readers learn why.
 func (r *Replica) stop(err error) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	if r.err != nil {
+		r.mu.Unlock()
 		return
 	}
 	r.err = err
@@ -433,6 +473,10 @@ func (r *Replica) stop(err error) {
 		close(r.loaded)
 	}
 	r.isLoaded = false
+	r.mu.Unlock()
+	if r.o.Observer != nil {
+		r.o.Observer.Stopped(err)
+	}
 }
 
 func jitter(d time.Duration) time.Duration {

@@ -357,6 +357,96 @@ func TestRepairMeetsAnotherHistory(t *testing.T) {
 	})
 }
 
+// No live message comes, and appends never pause: the repair must not be put
+// off by each of them anew.
+func TestRepairUnderSteadyAppends(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, d *desk) {
+		d.log.set(func() { d.log.publish = func(*canvas.Entry) {} })
+		c := newClerk()
+		for n := range uint64(200) {
+			submitAll(t, d, c, n+1)
+			time.Sleep(20 * time.Millisecond)
+			synctest.Wait()
+			if held := d.replica.Position().Seq; n > 10 && held+10 < n {
+				t.Fatalf("at %d of %d", held, n+1)
+			}
+		}
+	})
+}
+
+// Redis tells the head but the log cannot be read: the clients must know that
+// their picture grows old.
+func TestUnreadableLogIsDegraded(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, d *desk) {
+		d.log.set(func() {
+			d.log.publish = func(*canvas.Entry) {}
+			d.log.readFails = true
+		})
+		d.log.foreign(dot(1, 1, 5))
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if d.replica.Reachable() {
+			t.Error("it says that all is well")
+		}
+		d.log.set(func() { d.log.readFails = false })
+		time.Sleep(3 * time.Second)
+		expect(t, d)
+		if !d.replica.Reachable() {
+			t.Error("it does not recover")
+		}
+	})
+}
+
+// Another process noticed first that everything was lost and began the canvas
+// anew: the last picture is handed over all the same.
+func TestRescueWhenSomebodyElseRecreated(t *testing.T) {
+	var rescued *canvas.Frozen
+	spec := canvas.Spec{Width: 8, Height: 8, Background: canvas.White}
+	inBubble(t, func(_ *fakeLog, o *Options) {
+		o.Recreate = &spec
+		o.Rescue = func(_ string, _ canvas.Position, f *canvas.Frozen) { rescued = f }
+	}, func(t *testing.T, d *desk) {
+		d.log.foreign(dot(3, 3, 0xABCDEF))
+		synctest.Wait()
+		d.log.set(func() { d.log.missing = true })
+		if _, _, err := d.log.Create(context.Background(), "main", spec, 0); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Second)
+		expect(t, d)
+		if rescued == nil || rescued.At(3, 3) != 0xABCDEF {
+			t.Error("the picture is gone")
+		}
+	})
+}
+
+// The log is trimmed while it is read from before the checkpoint: what is
+// remembered for those who resume has no hole.
+func TestTrimmedDuringLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newFakeLog()
+		for i := range 12 {
+			l.foreign(dot(i%8, 0, canvas.Color(i)))
+		}
+		grid, at := l.truth()
+		l.checkpoint = &store.Checkpoint{Position: at, Grid: grid.Freeze()}
+		l.foreign(dot(1, 1, 77))
+		reads := 0
+		l.afterRead = func() {
+			if reads++; reads == 2 {
+				l.set(func() { l.entries = l.entries[6:] })
+			}
+		}
+		d := newDesk(l, func(o *Options) { o.ReadLimit = 2 })
+		defer d.close()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if len(d.witness.breaches) > 0 || len(d.witness.recent) < 5 {
+			t.Errorf("%v, %d recent entries", d.witness.breaches, len(d.witness.recent))
+		}
+	})
+}
+
 // Redis lost everything: the canvas begins anew, blank, after its last picture
 // was handed over.
 func TestLostCanvasIsRescued(t *testing.T) {
@@ -438,6 +528,19 @@ func TestUnknownVersionStops(t *testing.T) {
 		}
 		if err := d.replica.Sync(context.Background()); err == nil {
 			t.Error("a stopped replica says that it is up to date")
+		}
+		if len(d.witness.stopped) != 1 || !errors.Is(d.witness.stopped[0], store.ErrVersion) {
+			t.Errorf("the observer heard %v", d.witness.stopped)
+		}
+		// Nothing is appended that this process could not show, also when the
+		// epoch is another by now.
+		d.log.set(func() { d.log.epoch = canvas.NewEpoch() })
+		c := newClerk()
+		submitAll(t, d, c, 1)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if len(c.refused) != 1 || len(d.log.appends) > 3 {
+			t.Errorf("refused %v after %d calls", c.refused, len(d.log.appends))
 		}
 	})
 }

@@ -14,6 +14,7 @@ type Source interface {
 	Create(ctx context.Context, id string, spec canvas.Spec, maximum int) (store.Meta, bool, error)
 	Check(ctx context.Context, id string, at canvas.Position) (canvas.Position, error)
 	Read(ctx context.Context, id string, since uint64, limit int) ([]*canvas.Entry, uint64, error)
+	LogInfo(ctx context.Context, id string) (length int64, oldest uint64, err error)
 	LoadCheckpoint(ctx context.Context, id string) (*store.Checkpoint, error)
 	CheckpointMark(ctx context.Context, id string) (*store.Mark, error)
 	Append(ctx context.Context, id string, at canvas.Position, ops []store.AppendOp) (*store.Appended, error)
@@ -47,4 +48,8 @@ type Observer interface {
 	Applied(e *canvas.Entry)
 	// Reachable tells that the log went away, or is back and caught up with.
 	Reachable(ok bool)
+	// Stopped: the replica has ended for good, because the pool let it go or,
+	// with another error than [ErrStopped], because it must not go on. Nothing
+	// follows.
+	Stopped(err error)
 }

@@ -28,7 +28,7 @@ type Owner interface {
 	// one. state is the session's last operation there, at or after this one.
 	Appended(s *Submission, state store.SessionState, at *store.Appended)
 	// Refused: the operation is certainly not in the log ([store.ErrLogFull],
-	// [store.ErrRejected] or [ErrClosed]). From the moment of this call the
+	// [store.ErrRejected], [ErrClosed], or why the replica has stopped). From the moment of this call the
 	// owner submits nothing of the session that comes after it, until it
 	// submits it again.
 	Refused(s *Submission, err error)
@@ -204,6 +204,11 @@ func (w *Writer) append(ctx context.Context, batch []*Submission) bool {
 	backoff := w.o.Backoff
 	uncertain := false // an earlier try may have appended the batch, or still may
 	for {
+		if err := w.replica.Err(); err != nil && !uncertain && !errors.Is(err, ErrStopped) {
+			// What this process appended now, it could not show to anybody.
+			w.refuse(batch, err)
+			return true
+		}
 		call, cancel := context.WithTimeout(ctx, w.o.Timeout)
 		done, err := w.source.Append(call, w.replica.ID(), w.replica.Position(), ops)
 		cancel()
@@ -218,14 +223,12 @@ func (w *Writer) append(ctx context.Context, batch []*Submission) bool {
 			// as the replica is there.
 			w.replica.Refresh()
 			wait, stop := context.WithTimeout(ctx, w.o.MaxBackoff)
-			_ = w.replica.WaitFor(wait, stale.Current)
+			if w.replica.WaitFor(wait, stale.Current) != nil {
+				backoff = w.pause(ctx, backoff)
+			}
 			stop()
 		case errors.Is(err, store.ErrNotFound):
 			w.replica.Refresh() // it creates the canvas again, or ends
-			if errors.Is(w.replica.Err(), store.ErrNotFound) && !uncertain {
-				w.refuse(batch, err)
-				return true
-			}
 			backoff = w.pause(ctx, backoff)
 		case errors.Is(err, store.ErrInvalid):
 			// Nobody but a defect of this program makes such a batch. Redis was
