@@ -199,6 +199,7 @@ func (r *Replica) install(l *loader) {
 	r.reachable = true
 	r.mu.Unlock()
 	r.trail, r.pending, r.target = l.marks, nil, 0
+	r.showPosition()
 	r.o.Logger.Info("the canvas is loaded", "canvas", r.o.ID, "position", l.at.String())
 	if r.o.Observer != nil {
 		r.o.Observer.Restarted(l.at, l.grid.Spec(), l.recent)

@@ -85,8 +85,7 @@ func (p *Pool) Run(ctx context.Context) {
 	p.mu.Lock()
 	p.ctx = ctx
 	for id, spec := range p.o.Permanent {
-		c := p.start(id, spec)
-		c.permanent = true
+		p.start(id, spec, true)
 	}
 	p.mu.Unlock()
 	close(p.started)
@@ -148,7 +147,7 @@ func (p *Pool) hold(ctx context.Context, id string) (*Canvas, error) {
 				p.mu.Unlock()
 				return nil, ErrPoolFull
 			}
-			c = p.start(id, meta.Spec)
+			c = p.start(id, meta.Spec, false)
 		}
 	}
 	c.users++
@@ -157,11 +156,11 @@ func (p *Pool) hold(ctx context.Context, id string) (*Canvas, error) {
 }
 
 // start begins to follow a canvas. Called with the lock held.
-func (p *Pool) start(id string, spec canvas.Spec) *Canvas {
+func (p *Pool) start(id string, spec canvas.Spec, permanent bool) *Canvas {
 	ctx, cancel := context.WithCancel(p.ctx)
-	c := &Canvas{ID: id, pool: p, cancel: cancel, idleSince: time.Now()}
+	c := &Canvas{ID: id, pool: p, cancel: cancel, idleSince: time.Now(), permanent: permanent}
 	o := p.o.Replica
-	o.ID, o.Recreate = id, &spec
+	o.ID, o.Recreate, o.Series = id, &spec, permanent
 	c.Replica = New(o)
 	c.Writer = NewWriter(c.Replica, p.o.Writer)
 	if p.o.Observe != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cloud-pixel/playground/services/canvas"
 	"github.com/cloud-pixel/playground/services/internal/store"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Options of a replica. Zero values mean the defaults.
@@ -41,7 +42,10 @@ type Options struct {
 	ReadLimit int
 	// CallTimeout bounds each call of the source (3 s).
 	CallTimeout time.Duration
-	Metrics     *Metrics
+	// Series says that the canvas has metrics of its own, labelled with its
+	// id: for those of the configuration, whose number is bounded.
+	Series  bool
+	Metrics *Metrics
 	Logger      *slog.Logger
 }
 
@@ -94,6 +98,8 @@ type Replica struct {
 	reachable bool
 	frozen    *canvas.Frozen // of pos, or nil
 
+	gauge prometheus.Gauge // of the position, or nil
+
 	// Owned by Run.
 	target   uint64    // the log is known to reach up to here
 	goal     uint64    // what the repair timer waits for
@@ -115,6 +121,9 @@ func New(o Options) *Replica {
 		expected: make(chan uint64, 1),
 	}
 	r.check = newChecker(r)
+	if o.Series {
+		r.gauge = o.Metrics.position.WithLabelValues(o.ID)
+	}
 	return r
 }
 
@@ -429,6 +438,7 @@ func (r *Replica) apply(e *canvas.Entry) {
 	r.moved = make(chan struct{})
 	r.mu.Unlock()
 	r.o.Metrics.applied.Add(float64(len(e.Ops)))
+	r.showPosition()
 	r.trail.add(e.Last(), hash)
 	if r.o.Observer != nil {
 		r.o.Observer.Applied(e)
@@ -436,6 +446,12 @@ func (r *Replica) apply(e *canvas.Entry) {
 	if r.pending != nil && e.Last() >= r.pending.Position.Seq {
 		r.compare(r.pending)
 		r.pending = nil
+	}
+}
+
+func (r *Replica) showPosition() {
+	if r.gauge != nil {
+		r.gauge.Set(float64(r.pos.Seq))
 	}
 }
 
