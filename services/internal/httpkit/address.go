@@ -47,13 +47,26 @@ func ClientIP(r *http.Request, trusted []netip.Prefix) netip.Addr {
 //
 // With trusted proxies it is, unless the address is itself a trusted one: a
 // probe, or a proxy that does not say for whom it asks. Without any, a header
-// of a proxy means that many clients may share the peer's address.
+// of a proxy from a peer that is not on the public internet means that many
+// clients may share the peer's address. A peer with a public address is a
+// client, whatever it writes into its headers.
 func LimitsApply(r *http.Request, trusted []netip.Prefix) bool {
 	if len(trusted) > 0 {
 		client := ClientIP(r, trusted)
 		return client.IsValid() && !contains(trusted, client)
 	}
+	if peer, ok := parseAddr(r.RemoteAddr); ok && isPublic(peer) {
+		return true
+	}
 	return r.Header.Get("Forwarded") == "" && r.Header.Get("X-Forwarded-For") == "" && r.Header.Get("X-Real-Ip") == ""
+}
+
+// carrierNAT is the address space that providers share between customers (RFC
+// 6598), and that clusters use, too.
+var carrierNAT = netip.MustParsePrefix("100.64.0.0/10")
+
+func isPublic(a netip.Addr) bool {
+	return a.IsGlobalUnicast() && !a.IsPrivate() && !carrierNAT.Contains(a)
 }
 
 // parseAddr reads an address with or without a port. IPv4 has one form only,

@@ -30,6 +30,7 @@ func TestClientIPAndLimits(t *testing.T) {
 		{"unknown proxy", "10.0.0.1:1", http.Header{"X-Forwarded-For": {"203.0.113.7"}}, "", "10.0.0.1", false},
 		{"unknown proxy, Forwarded", "10.0.0.1:1", http.Header{"Forwarded": {"for=203.0.113.7"}}, "", "10.0.0.1", false},
 		{"unknown proxy, X-Real-IP", "10.0.0.1:1", http.Header{"X-Real-Ip": {"203.0.113.7"}}, "", "10.0.0.1", false},
+		{"public client that plays a proxy", "203.0.113.7:1", http.Header{"X-Forwarded-For": {"1.2.3.4"}, "X-Real-Ip": {"1.2.3.4"}}, "", "203.0.113.7", true},
 		{"one proxy", "10.0.0.1:1", http.Header{"X-Forwarded-For": {"203.0.113.7"}}, private, "203.0.113.7", true},
 		{"two proxies", "10.0.0.1:1", http.Header{"X-Forwarded-For": {"203.0.113.7, 10.9.9.9"}}, private, "203.0.113.7", true},
 		{"two lines", "10.0.0.1:1", http.Header{"X-Forwarded-For": {"1.2.3.4, 203.0.113.7", "10.9.9.9"}}, private, "203.0.113.7", true},

@@ -46,7 +46,7 @@ type Options struct {
 	// id: for those of the configuration, whose number is bounded.
 	Series  bool
 	Metrics *Metrics
-	Logger      *slog.Logger
+	Logger  *slog.Logger
 }
 
 func (o *Options) setDefaults() {

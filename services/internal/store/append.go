@@ -99,7 +99,7 @@ func newBatch(keys keysOf, ops []AppendOp) (*batch, error) {
 			n = len(b.sessions)
 			index[o.Session] = n
 			b.sessions = append(b.sessions, o.Session)
-			b.keys = append(b.keys, keys.session(o.Session.Hex()))
+			b.keys = append(b.keys, keys.session(o.Session))
 			ttls = append(ttls, ttl)
 		}
 		ttls[n] = ttl // the last one counts

@@ -52,7 +52,7 @@ func TestAppendNumbersAndDropsWhatIsThere(t *testing.T) {
 		if got := numbers(e.read(t, "main")); !slices.Equal(got, []uint64{5, 6, 7, 1, 8}) {
 			t.Fatalf("the log has %v", got)
 		}
-		if got := e.get(t, keysOf("main").session(s.Hex())); got != "8 5" {
+		if got := e.get(t, keysOf("main").session(s)); got != "8 5" {
 			t.Fatalf("session: %q", got)
 		}
 	})
@@ -149,7 +149,7 @@ func TestFailedAppendLeavesNothing(t *testing.T) {
 				_, err := e.Append(t.Context(), "main", at, paint(s, 9))
 				wantError(t, err, ErrRejected)
 				repair()
-				if head, session := e.get(t, keysOf("main").head()), e.get(t, keysOf("main").session(s.Hex())); head != "1" || session != "1 1" {
+				if head, session := e.get(t, keysOf("main").head()), e.get(t, keysOf("main").session(s)); head != "1" || session != "1 1" {
 					t.Fatalf("head %q, session %q after a failed append", head, session)
 				}
 				if after := e.client.HGetAll(t.Context(), keysOf("main").meta()).Val(); fmt.Sprint(after) != fmt.Sprint(before) {
@@ -240,7 +240,7 @@ func TestLogFull(t *testing.T) {
 		if a.Count != 0 || a.Position != at || a.Sessions[s] != (SessionState{3, 3}) || a.Sessions[other] != (SessionState{}) {
 			t.Fatalf("beside log full: %+v", a)
 		}
-		if got := e.get(t, keysOf("main").session(s.Hex())); got != "3 3" {
+		if got := e.get(t, keysOf("main").session(s)); got != "3 3" {
 			t.Fatalf("session: %q", got)
 		}
 		// What is there already is a success all the same.
@@ -288,7 +288,7 @@ func TestGreatNumbers(t *testing.T) {
 		if id := e.client.XRange(t.Context(), keysOf("main").log(), "-", "+").Val()[0].ID; id != "9007199254740003-0" {
 			t.Fatalf("id %s", id)
 		}
-		if got := e.get(t, keysOf("main").session(s.Hex())); got != "9007199254740991 9007199254740003" {
+		if got := e.get(t, keysOf("main").session(s)); got != "9007199254740991 9007199254740003" {
 			t.Fatalf("session: %q", got)
 		}
 		entries, now, err := e.Read(t.Context(), "main", head+2, 10)
@@ -309,11 +309,11 @@ func TestSessionsExpire(t *testing.T) {
 		if _, err := e.Append(t.Context(), "main", at, brief); err != nil {
 			t.Fatal(err)
 		}
-		until(t, "the session expires", func() bool { return e.get(t, keysOf("main").session(s.Hex())) == "" })
+		until(t, "the session expires", func() bool { return e.get(t, keysOf("main").session(s)) == "" })
 		if a := e.append(t, "main", at, s, 7); a.Count != 1 {
 			t.Fatalf("%+v", a)
 		}
-		if ttl := e.client.PTTL(t.Context(), keysOf("main").session(s.Hex())).Val(); ttl <= time.Minute || ttl > time.Hour {
+		if ttl := e.client.PTTL(t.Context(), keysOf("main").session(s)).Val(); ttl <= time.Minute || ttl > time.Hour {
 			t.Fatalf("it lives for %v", ttl)
 		}
 	})

@@ -1,10 +1,14 @@
 package store
 
 import (
+	"crypto/sha256"
 	_ "embed" // the scripts
+	"encoding/hex"
 	"strconv"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/cloud-pixel/playground/services/protocol"
 )
 
 // The scripts, one atomic step each; what each does is said at its beginning.
@@ -59,14 +63,21 @@ func podKey(pod string) string { return "pod:" + pod + ":users" }
 // a Cluster.
 type keysOf string
 
-func (id keysOf) tag() string                  { return "{canvas:" + string(id) + "}" }
-func (id keysOf) meta() string                 { return id.tag() + ":meta" }
-func (id keysOf) head() string                 { return id.tag() + ":head" }
-func (id keysOf) log() string                  { return id.tag() + ":log" }
-func (id keysOf) checkpoint() string           { return id.tag() + ":checkpoint" }
-func (id keysOf) lease() string                { return id.tag() + ":lease" }
-func (id keysOf) session(secret string) string { return id.tag() + ":session:" + secret }
-func (id keysOf) channel() string              { return "pixel-updates:" + id.tag() }
+func (id keysOf) tag() string        { return "{canvas:" + string(id) + "}" }
+func (id keysOf) meta() string       { return id.tag() + ":meta" }
+func (id keysOf) head() string       { return id.tag() + ":head" }
+func (id keysOf) log() string        { return id.tag() + ":log" }
+func (id keysOf) checkpoint() string { return id.tag() + ":checkpoint" }
+func (id keysOf) lease() string      { return id.tag() + ":lease" }
+
+// session is the key of a session's state. Keys show in slow logs, monitors and
+// dumps, so the secret does not stand in it but a hash of its own, which is
+// longer than the public author's tag and not told to anybody.
+func (id keysOf) session(s protocol.Session) string {
+	sum := sha256.Sum256(append([]byte("pixel session key"), s[:]...))
+	return id.tag() + ":session:" + hex.EncodeToString(sum[:16])
+}
+func (id keysOf) channel() string { return "pixel-updates:" + id.tag() }
 
 // state are the keys of the scripts that begin with state.lua.
 func (id keysOf) state() []string {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -92,6 +93,8 @@ func (s *Store) follow(ctx context.Context, id string, sub *Subscription) {
 	}
 }
 
+var errUnsubscribed = errors.New("store: the server ended the subscription")
+
 // listen delivers what comes over one connection until it breaks, and tells
 // whether the subscription was confirmed on it.
 func (s *Store) listen(ctx context.Context, id string, sub *Subscription) (confirmed bool, err error) {
@@ -123,6 +126,11 @@ func (s *Store) listen(ctx context.Context, id string, sub *Subscription) (confi
 		sub.hear()
 		switch m := message.(type) {
 		case *redis.Subscription:
+			if m.Kind != "subscribe" && m.Kind != "ssubscribe" {
+				// The server has ended it: the slot of the canvas moved to
+				// another node. The connection would live on in silence.
+				return confirmed, errUnsubscribed
+			}
 			if confirmed {
 				continue
 			}
