@@ -1,5 +1,7 @@
 package hub
 
+import "github.com/cloud-pixel/playground/services/canvas"
+
 // A chunk is what connections of one codec need who all stand at the same
 // cursor. Most do: it is put together once and written many times. Chunks
 // belong to the flusher; their buffers are used again, so whoever keeps a part
@@ -80,6 +82,10 @@ func (h *Hub) chunk(codec Codec, from uint64) *chunk {
 		c.buf, c.start = append(c.buf[:0], frames...), 0
 	}
 	c.to, c.ops, c.conflated = to, to-from, to-from > 1
+	c.received = 0 // what fill may have counted was of another stretch
+	for _, e := range entries {
+		c.note(e)
+	}
 	return c
 }
 
@@ -119,8 +125,13 @@ func (h *Hub) fill(c *chunk) bool {
 func (c *chunk) count(b *batch) {
 	c.to = b.entry.Last()
 	c.ops += uint64(len(b.entry.Ops))
-	for i := range b.entry.Ops {
-		if r := b.entry.Ops[i].Received; c.received == 0 || r < c.received {
+	c.note(b.entry)
+}
+
+// note keeps the oldest receipt.
+func (c *chunk) note(e *canvas.Entry) {
+	for i := range e.Ops {
+		if r := e.Ops[i].Received; c.received == 0 || r < c.received {
 			c.received = r
 		}
 	}

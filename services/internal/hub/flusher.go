@@ -301,9 +301,11 @@ func (f *Flusher) count(c *Conn, to uint64, conflated bool) {
 	}
 }
 
-// observe measures the latency of a write that brought something new.
+// observe measures the latency of a write that brought something new. That of
+// a conflated range counts like any other: under overload most are conflated,
+// and late.
 func (f *Flusher) observe(k *chunk, catchUp bool) {
-	if k.conflated || k.received == 0 || catchUp {
+	if k.received == 0 || catchUp {
 		f.metrics.catchUp.Inc()
 		return
 	}

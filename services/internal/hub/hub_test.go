@@ -474,3 +474,40 @@ func TestMemoryOfAConnection(t *testing.T) {
 		}
 	})
 }
+
+// Under overload live writes are conflated; their latency counts all the same.
+func TestLatencyOfConflatedWrites(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	f := NewFlusher(FlusherOptions{Metrics: NewMetrics(registry), Now: func() time.Time { return time.Unix(105, 0) }})
+	spec := canvas.Spec{Width: 64, Height: 64}
+	h := New(f, Options{Spec: spec})
+	h.Restart(canvas.Position{Epoch: canvas.Epoch{1}}, spec)
+	h.Join(NewConn(&sinkhole{}, JSON), nil, func(at canvas.Position, _ Resumption) protocol.ServerMessage {
+		return protocol.Connected{Position: at}
+	})
+	f.round(h)
+	for i := range uint64(2) { // together more than one write carries
+		e := &canvas.Entry{Epoch: canvas.Epoch{1}, First: 300*i + 1}
+		for j := range 300 {
+			o := paint(j%64, j/64, 1)
+			o.Received = time.Unix(100+int64(i), 0).UnixMicro() // the oldest: 5 s ago
+			e.Ops = append(e.Ops, o)
+		}
+		h.Publish(e)
+	}
+	f.round(h)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := testutil.ToFloat64(f.metrics.ranges); n != 1 {
+		t.Fatalf("%v conflated ranges", n)
+	}
+	for _, family := range families {
+		if family.GetName() == "pixel_broadcast_latency_seconds" {
+			if m := family.GetMetric()[0].GetHistogram(); m.GetSampleCount() != 1 || m.GetSampleSum() != 5 {
+				t.Errorf("%d samples, in all %v s", m.GetSampleCount(), m.GetSampleSum())
+			}
+		}
+	}
+}
