@@ -79,6 +79,11 @@ func (r *room) tellState() {
 // that resume, in operations. Beyond, a whole picture is less work.
 const maxExtend = 20_000
 
+// maxExtendPixels bounds the memory that such a read takes.
+const maxExtendPixels = 200_000
+
+var errTooMuch = errors.New("gateway: a picture is less work than what the log has")
+
 // prepare sees to it that a client which claims to hold the position since can
 // be given what it missed, where that is possible; how tells which way. All
 // clients that come back at the same time share the reads of Redis this takes.
@@ -102,7 +107,12 @@ func (r *room) prepare(ctx context.Context, since canvas.Position) (how hub.Resu
 	if at.Seq-since.Seq > maxExtend {
 		return hub.FromScratch
 	}
-	_, err, _ := r.extending.Do("", func() (any, error) { return nil, r.extend(ctx, at.Seq) })
+	// Others share the read: it must not end with the client that came first.
+	_, err, _ := r.extending.Do("", func() (any, error) {
+		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.gateway.o.HandshakeTimeout)
+		defer cancel()
+		return nil, r.extend(shared, at.Seq)
+	})
 	if err != nil || since.Seq < r.hub.Oldest() {
 		return hub.FromScratch
 	}
@@ -122,6 +132,7 @@ func (r *room) extend(ctx context.Context, head uint64) error {
 	}
 	until := r.hub.Oldest()
 	var older []*canvas.Entry
+	pixels := 0
 	for since < until {
 		entries, _, err := r.gateway.store.Read(ctx, r.canvas.ID, since, 512)
 		if err != nil {
@@ -131,6 +142,14 @@ func (r *room) extend(ctx context.Context, head uint64) error {
 			break
 		}
 		older = append(older, entries...)
+		for _, e := range entries {
+			for i := range e.Ops {
+				pixels += len(e.Ops[i].Pixels)
+			}
+		}
+		if pixels > maxExtendPixels {
+			return errTooMuch
+		}
 		since = entries[len(entries)-1].Last()
 	}
 	r.hub.Extend(older)

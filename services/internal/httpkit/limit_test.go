@@ -113,6 +113,7 @@ func TestLimitRate(t *testing.T) {
 	h := LimitRate(NewRateLimiter(0.1, 1), nil, func() { refused++ })(http.HandlerFunc(Livez))
 	get := func(header ...string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = "10.0.0.1:1234"
 		for _, name := range header {
 			r.Header.Set(name, "1.2.3.4")
 		}

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"sort"
+	"time"
 
 	"github.com/cloud-pixel/playground/services/canvas"
 	"github.com/cloud-pixel/playground/services/protocol"
@@ -28,7 +29,19 @@ type history struct {
 	weight  int // bytes in all batches, about
 	maxOps  int
 	maxSize int
+
+	// What was read from the log for clients that return from long ago may be
+	// held beyond the bounds, for a while.
+	extraOps, extraSize int
+	extraUntil          time.Time
 }
+
+// Bounds of what is held beyond the bounds.
+const (
+	maxExtraOps  = 20_000
+	maxExtraSize = 16 << 20
+	extraTime    = 30 * time.Second
+)
 
 // batch is an entry with its encoded forms.
 type batch struct {
@@ -46,12 +59,15 @@ func (h *history) oldest(head uint64) uint64 {
 	return h.batches[0].entry.First - 1
 }
 
-func (h *history) push(e *canvas.Entry) {
+func (h *history) push(e *canvas.Entry, now time.Time) {
+	if h.extraOps+h.extraSize > 0 && now.After(h.extraUntil) {
+		h.extraOps, h.extraSize = 0, 0
+	}
 	b := newBatch(e)
 	h.batches = append(h.batches, b)
 	h.account(b, 1)
 	drop := 0
-	for h.ops > h.maxOps || h.weight > h.maxSize {
+	for h.ops > h.maxOps+h.extraOps || h.weight > h.maxSize+h.extraSize {
 		if drop == len(h.batches)-1 {
 			break // the newest always stays
 		}
@@ -62,18 +78,29 @@ func (h *history) push(e *canvas.Entry) {
 	h.batches = h.batches[drop:]
 }
 
-// prepend adds entries before the oldest held; they must end right there.
-func (h *history) prepend(entries []*canvas.Entry) {
-	older := make([]*batch, len(entries), len(entries)+len(h.batches))
-	for i, e := range entries {
-		older[i] = newBatch(e)
-		h.account(older[i], 1)
+// prepend adds entries before the oldest held, where they must end: the newest
+// of them that fit into the bounds and what may be held beyond.
+func (h *history) prepend(entries []*canvas.Entry, now time.Time) {
+	ops, weight, from := h.ops, h.weight, len(entries)
+	older := make([]*batch, len(entries))
+	for from > 0 {
+		b := newBatch(entries[from-1])
+		ops, weight = ops+len(b.entry.Ops), weight+b.weight
+		if ops > h.maxOps+maxExtraOps || weight > h.maxSize+maxExtraSize {
+			break
+		}
+		from--
+		older[from] = b
+		h.account(b, 1)
 	}
-	h.batches = append(older, h.batches...)
+	h.batches = append(older[from:len(older):len(older)], h.batches...)
+	h.extraOps, h.extraSize = max(0, h.ops-h.maxOps), max(0, h.weight-h.maxSize)
+	h.extraUntil = now.Add(extraTime)
 }
 
 func (h *history) clear() {
 	h.batches, h.ops, h.weight = nil, 0, 0
+	h.extraOps, h.extraSize = 0, 0
 }
 
 func (h *history) account(b *batch, sign int) {

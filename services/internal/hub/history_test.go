@@ -3,6 +3,7 @@ package hub
 import (
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/cloud-pixel/playground/services/canvas"
 	"pgregory.net/rapid"
@@ -29,7 +30,7 @@ func TestEntriesOfAStretch(t *testing.T) {
 				ops = append(ops, o)
 				next++
 			}
-			h.push(e)
+			h.push(e, time.Time{})
 		}
 		from := rapid.Uint64Range(first-1, next-2).Draw(t, "from")
 		to := rapid.Uint64Range(from+1, next-1).Draw(t, "to")

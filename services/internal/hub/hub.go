@@ -79,7 +79,7 @@ func (h *Hub) Publish(e *canvas.Entry) {
 		panic("hub: an entry was published out of order")
 	}
 	before := h.history.ops
-	h.history.push(e)
+	h.history.push(e, h.flusher.options.Now())
 	h.metrics.historyOps.Add(float64(h.history.ops - before))
 	h.head = e.Last()
 	h.metrics.owed.Add(float64(len(e.Ops)) * float64(len(h.conns)))
@@ -90,13 +90,18 @@ func (h *Hub) Publish(e *canvas.Entry) {
 
 // Extend adds entries before the oldest that is held, for clients that want to
 // resume from there. Entries that are held already are ignored; a hole makes
-// the call a no-op.
+// the call a no-op. What does not fit into the bounds of the history is held
+// for half a minute, as far as a bound of its own allows; the oldest goes
+// first.
 func (h *Hub) Extend(entries []*canvas.Entry) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	oldest := h.history.oldest(h.head)
 	var fitting []*canvas.Entry
-	for _, e := range entries {
+	for i, e := range entries {
+		if i > 0 && e.First != entries[i-1].Last()+1 {
+			return // who resumed across the hole would miss what is in it
+		}
 		if e.First > oldest {
 			break
 		}
@@ -109,7 +114,7 @@ func (h *Hub) Extend(entries []*canvas.Entry) {
 	}
 	if n := len(fitting); n > 0 && fitting[n-1].Last() == oldest {
 		before := h.history.ops
-		h.history.prepend(fitting)
+		h.history.prepend(fitting, h.flusher.options.Now())
 		h.metrics.historyOps.Add(float64(h.history.ops - before))
 	}
 }
