@@ -90,3 +90,39 @@ func TestResumeInsideAnEntry(t *testing.T) {
 		}
 	})
 }
+
+// What was read from the log for those who come back late outlives the next
+// entries, but not for long, and never without bound.
+func TestExtendedHistoryIsBounded(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	h := history{spec: canvas.Spec{Width: 50, Height: 50}, maxOps: 4, maxSize: 1 << 20}
+	for seq := uint64(101); seq <= 110; seq++ {
+		h.push(&canvas.Entry{First: seq, Ops: []canvas.Op{paint(0, 0, 1)}}, now)
+	}
+	var older []*canvas.Entry
+	for seq := uint64(1); seq <= 106; seq++ {
+		older = append(older, &canvas.Entry{First: seq, Ops: []canvas.Op{paint(0, 0, 1)}})
+	}
+	h.prepend(older, now)
+	if h.oldest(110) != 0 {
+		t.Fatalf("oldest %d after the extension", h.oldest(110))
+	}
+	h.push(&canvas.Entry{First: 111, Ops: []canvas.Op{paint(0, 0, 1)}}, now.Add(extraTime/2))
+	if h.oldest(111) > 1 {
+		t.Errorf("the next entry drops it: oldest %d", h.oldest(111))
+	}
+	h.push(&canvas.Entry{First: 112, Ops: []canvas.Op{paint(0, 0, 1)}}, now.Add(2*extraTime))
+	if h.oldest(112) != 108 {
+		t.Errorf("it stays: oldest %d", h.oldest(112))
+	}
+
+	stroke := canvas.Op{Kind: canvas.Paint, Pixels: make([]canvas.Pixel, canvas.MaxPixels)}
+	large := make([]*canvas.Entry, 108)
+	for i := range large {
+		large[i] = &canvas.Entry{First: uint64(i + 1), Ops: []canvas.Op{stroke}}
+	}
+	h.prepend(large, now)
+	if h.weight > h.maxSize+maxExtraSize || h.oldest(112) == 108 {
+		t.Errorf("%d bytes held, oldest %d", h.weight, h.oldest(112))
+	}
+}
