@@ -161,6 +161,9 @@ func (c *conn) extend() {
 	if c.closedBy.Load() == 0 && now.Sub(c.extended) > c.gateway.o.PingInterval/8 {
 		c.extended = now
 		_ = c.socket.SetReadDeadline(now.Add(2*c.gateway.o.PingInterval + 5*time.Second))
+		if c.closedBy.Load() != 0 { // meanwhile: its deadline holds
+			c.endReading()
+		}
 	}
 }
 
@@ -172,6 +175,11 @@ func (c *conn) close(code int, reason string) {
 	}
 	c.draining.Store(true)
 	c.out.Close(code, reason)
+	c.endReading()
+}
+
+// endReading gives the client a moment to answer a close frame.
+func (c *conn) endReading() {
 	_ = c.socket.SetReadDeadline(time.Now().Add(c.gateway.o.HandshakeTimeout))
 }
 

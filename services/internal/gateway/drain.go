@@ -44,27 +44,48 @@ func (g *Gateway) enter() bool {
 	return true
 }
 
-// disperse closes all connections.
+// disperse closes all connections. Those with nothing on its way to the log go
+// when it is their group's turn; the others get their group's share of the
+// time, and what is left of it at the end. The last part of the time is for the
+// close frames: whatever Redis does, clients are told where to go.
 func (g *Gateway) disperse(ctx context.Context) error {
+	settling, cancel := reserve(ctx)
+	defer cancel()
 	all := g.conns()
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	pause := g.o.DrainSpread / drainGroups
+	leave := func(c *conn) {
+		c.close(protocol.CloseRestart, fmt.Sprintf("retry=%d", rand.IntN(100+len(all)/2)))
+	}
+	var late []*conn
 	for i := range drainGroups {
 		group := all[len(all)*i/drainGroups : len(all)*(i+1)/drainGroups]
 		if len(group) == 0 {
 			continue
 		}
+		turn, end := context.WithTimeout(settling, max(g.o.DrainSpread/drainGroups, time.Millisecond))
 		for _, c := range group {
 			c.draining.Store(true) // from now on its operations are refused
 		}
-		start := time.Now()
-		for _, c := range group {
-			g.settle(ctx, c)
-			c.close(protocol.CloseRestart, fmt.Sprintf("retry=%d", rand.IntN(100+len(all)/2)))
+		settled, waiting := split(group)
+		for {
+			for _, c := range settled {
+				leave(c)
+			}
+			if len(waiting) == 0 || turn.Err() != nil {
+				break
+			}
+			wait(turn, 5*time.Millisecond)
+			settled, waiting = split(waiting)
 		}
+		late = append(late, waiting...)
 		if i < drainGroups-1 {
-			wait(ctx, pause-time.Since(start))
+			<-turn.Done()
 		}
+		end()
+	}
+	for _, c := range late {
+		g.settle(settling, c)
+		leave(c)
 	}
 	// Those who came during the drain, and clients that do not answer.
 	for _, c := range g.conns() {
@@ -83,6 +104,29 @@ func (g *Gateway) disperse(ctx context.Context) error {
 			wait(context.WithoutCancel(ctx), 10*time.Millisecond) // handshakes under way become connections
 		}
 	}
+}
+
+// reserve returns a context that ends when a fifth of the time is left, one
+// second at most.
+func reserve(ctx context.Context) (context.Context, context.CancelFunc) {
+	end, bounded := ctx.Deadline()
+	if !bounded {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, end.Add(-min(time.Until(end)/5, time.Second)))
+}
+
+// split divides connections into those with nothing on its way to the log and
+// the others.
+func split(conns []*conn) (settled, waiting []*conn) {
+	for _, c := range conns {
+		if n, _ := c.pending(); n == 0 {
+			settled = append(settled, c)
+		} else {
+			waiting = append(waiting, c)
+		}
+	}
+	return settled, waiting
 }
 
 // settle waits until the log has what the connection sent, as long as there is

@@ -14,6 +14,7 @@ import (
 	"github.com/cloud-pixel/playground/services/client"
 	"github.com/cloud-pixel/playground/services/internal/embedded"
 	"github.com/cloud-pixel/playground/services/internal/gateway"
+	"github.com/cloud-pixel/playground/services/protocol"
 )
 
 // first has a client go to the gateways in the order in which they are named.
@@ -181,5 +182,37 @@ func TestBalance(t *testing.T) {
 	}
 	if n := b.metric(t, "pixel_rebalanced_connections_total"); n != 0 {
 		t.Errorf("the emptier gateway has sent %v away", n)
+	}
+}
+
+// Redis does not answer during the stop. Those who only look, and in the end
+// those whose operations wait, are told to go elsewhere all the same.
+func TestStopWithoutRedisTellsEverybody(t *testing.T) {
+	server := redis(t, embedded.Options{})
+	g := start(t, server.URL(), "a", func(o *gateway.Options) {
+		o.Redis.Timeout = 50 * time.Millisecond
+		o.DrainSpread, o.DrainTimeout = 100*time.Millisecond, 2*time.Second
+	})
+	clients := make([]*oldClient, 25)
+	for i := range clients {
+		clients[i] = dialOld(t, g, "/")
+		clients[i].roundTrip(t)
+	}
+	if err := server.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range clients[:3] {
+		c.say(t, `{"type":"pixel_update","x":1,"y":1,"color":"#000000"}`)
+		c.roundTrip(t)
+	}
+	g.stop(t)
+	for i, c := range clients {
+		<-c.done
+		if c.closed == nil || c.closed.Code != protocol.CloseRestart {
+			t.Errorf("connection %d ended with %v", i, c.closed)
+		}
+	}
+	if err := server.Resume(); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -229,7 +230,7 @@ func (g *Gateway) serve(r *room, ws *websocket.Conn, s *socket, since *canvas.Po
 		c.close(protocol.CloseRestart, "retry=0") // the drain may have missed it
 	}
 
-	code := c.read()
+	code := g.readSafely(c)
 
 	// A close frame that is still to be written (an answer, or the library's
 	// after a violation of the protocol) goes out first.
@@ -251,6 +252,19 @@ func (g *Gateway) serve(r *room, ws *websocket.Conn, s *socket, since *canvas.Po
 	if code != 0 {
 		s.linger(time.Second)
 	}
+}
+
+// readSafely reads until the connection ends. A panic is a defect in handling
+// what this client sent: it ends this connection, and nobody else's.
+func (g *Gateway) readSafely(c *conn) (code int) {
+	defer func() {
+		if p := recover(); p != nil {
+			g.metrics.panics.Inc()
+			g.logger.Error("a connection's handler panicked", "client", c.id, "panic", p, "stack", string(debug.Stack()))
+			c.close(protocol.CloseInternal, "internal error")
+		}
+	}()
+	return c.read()
 }
 
 var _ replica.Observer = (*room)(nil)

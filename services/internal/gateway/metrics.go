@@ -27,6 +27,7 @@ type metrics struct {
 	usersAll    prometheus.Gauge
 	unsent      prometheus.Counter
 	rebalanced  prometheus.Counter
+	panics      prometheus.Counter
 }
 
 // Outcomes of handshakes.
@@ -61,11 +62,12 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		usersAll:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "pixel_connections_everywhere", Help: "Connections to all gateways, as far as this one knows."}),
 		unsent:     prometheus.NewCounter(prometheus.CounterOpts{Name: "pixel_drain_lost_operations_total", Help: "Operations without a number that were dropped because the gateway had to stop."}),
 		rebalanced: prometheus.NewCounter(prometheus.CounterOpts{Name: "pixel_rebalanced_connections_total", Help: "Connections sent away because others have fewer."}),
+		panics:     prometheus.NewCounter(prometheus.CounterOpts{Name: "pixel_connection_panics_total", Help: "Connections ended by a defect in this program."}),
 		refused:    make(map[protocol.Code]prometheus.Counter),
 	}
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pixel_messages_refused_total", Help: "Messages and operations refused, by code."}, []string{"code"})
 	r.MustRegister(m.connections, m.handshakes, m.handshake, m.resumes, m.closes, m.duration, m.received, m.operations,
-		m.pixels, m.acked, refused, m.users, m.usersAll, m.unsent, m.rebalanced)
+		m.pixels, m.acked, refused, m.users, m.usersAll, m.unsent, m.rebalanced, m.panics)
 	for _, c := range protocol.Codes() {
 		m.refused[c] = refused.WithLabelValues(c.String())
 	}
