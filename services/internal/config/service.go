@@ -42,7 +42,7 @@ func ListenFrom(r *Reader, port int) Listen {
 	if l.Addr == "" {
 		l.Addr = ":" + strconv.Itoa(number)
 	}
-	l.TrustedProxies = r.Prefixes("TRUSTED_PROXIES", "Networks of proxies whose X-Forwarded-For is believed, as 10.0.0.0/8 or a single address. Empty: none, and limits per address are off for what came through a proxy.")
+	l.TrustedProxies = r.Prefixes("TRUSTED_PROXIES", "Networks of proxies whose X-Forwarded-For is believed, as 10.0.0.0/8 or a single address. Empty: none, and limits per address are off for what a proxy with a private address forwards; a public peer is always limited by its own.")
 	l.DrainDelay = r.Duration("DRAIN_DELAY", 2*time.Second, "How long the service accepts new requests after it was told to stop.")
 	l.DrainTimeout = r.Duration("DRAIN_TIMEOUT", 20*time.Second, "Bound on stopping; what is not done by then is cut off.", Min(time.Millisecond))
 	if l.DrainDelay >= l.DrainTimeout {

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/bits"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -352,4 +354,35 @@ func TestConcurrentAppenders(t *testing.T) {
 			last[o.Author] = o.Number
 		}
 	})
+}
+
+// Keys show in dumps, and whole commands in slow logs and monitors: who reads
+// one must not be able to draw in somebody's name, nor tell from a key whose it
+// is.
+func TestCommandsHideSessions(t *testing.T) {
+	s := protocol.NewSession()
+	b, err := newBatch("main", paint(s, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := b.keys[len(b.keys)-1]
+	if !strings.HasPrefix(key, "{canvas:main}:session:") {
+		t.Fatalf("the last key is %q, not the session's", key)
+	}
+	author := uint64(s.Author())
+	for _, tag := range []uint64{author, bits.ReverseBytes64(author)} {
+		if strings.Contains(key, fmt.Sprintf("%016x", tag)) {
+			t.Errorf("the key %q tells its author", key)
+		}
+	}
+	command := []byte(strings.Join(b.keys, " "))
+	for _, arg := range b.args {
+		command = fmt.Appendf(command, " %s", arg)
+	}
+	if bytes.Contains(command, s[:]) || bytes.Contains(command, []byte(s.Hex())) {
+		t.Errorf("the command %q tells the session", command)
+	}
+	if other := keysOf("main").session(protocol.NewSession()); other == key {
+		t.Error("two sessions share a key")
+	}
 }
