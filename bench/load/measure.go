@@ -51,6 +51,7 @@ func measure(ctx context.Context, o options, s *system) (*report, error) {
 	due := make([]atomic.Int64, colours)
 	start := time.Now()
 	receivers := make([]*receiver, o.clients)
+	var head atomic.Uint64 // that any acknowledgement has told of
 	defer func() {
 		var closing sync.WaitGroup
 		for _, r := range receivers {
@@ -74,6 +75,10 @@ func measure(ctx context.Context, o options, s *system) (*report, error) {
 		}
 		c, err := client.Dial(ctx, client.Options{
 			URLs: []string{urls[i%len(urls)]}, Codec: codec, NoGrid: true, MaxOutbox: 1 << 16,
+			OnAck: func(a client.Acked) {
+				for seen := head.Load(); a.Seq > seen && !head.CompareAndSwap(seen, a.Seq); seen = head.Load() {
+				}
+			},
 			OnUpdate: func(u client.Update) {
 				for _, op := range u.Ops {
 					note(op.Pixels[0].Color, u.Arrived)
@@ -122,15 +127,13 @@ func measure(ctx context.Context, o options, s *system) (*report, error) {
 	// Everything that was written is awaited, then counted.
 	flush, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	var head uint64
 	for _, c := range receivers {
 		if err := c.Flush(flush); err != nil {
 			return nil, errors.Join(errors.New("not everything was acknowledged"), err)
 		}
-		head = max(head, c.Position().Seq)
 	}
 	for _, c := range receivers {
-		if err := c.WaitFor(flush, head); err != nil {
+		if err := c.WaitFor(flush, head.Load()); err != nil {
 			return nil, errors.Join(errors.New("a client did not get everything"), err)
 		}
 	}

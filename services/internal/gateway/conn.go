@@ -269,14 +269,7 @@ func (c *conn) hello(m protocol.Hello) {
 
 // draw submits an operation to the log, or refuses it.
 func (c *conn) draw(now time.Time, d *protocol.Draw, inTime bool, wait time.Duration) {
-	c.mu.Lock()
-	refusal := c.sequence.admit(d.Number)
-	excused := refusal != nil && c.sequence.excused()
-	if refusal == nil {
-		refusal = c.submit(now, d, inTime, wait)
-	}
-	c.started = true
-	c.mu.Unlock()
+	refusal, excused := c.try(now, d, inTime, wait)
 	switch {
 	case excused:
 		c.pace()
@@ -289,6 +282,18 @@ func (c *conn) draw(now time.Time, d *protocol.Draw, inTime bool, wait time.Dura
 	}
 	c.gateway.metrics.operations.Inc()
 	c.gateway.metrics.pixels.Add(float64(len(d.Pixels)))
+}
+
+// try submits an operation if it is its turn. excused: it is refused only for
+// being under way behind a refused one.
+func (c *conn) try(now time.Time, d *protocol.Draw, inTime bool, wait time.Duration) (refusal *protocol.Refusal, excused bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock() // also in a panic: others ask for this lock
+	c.started = true
+	if refusal = c.sequence.admit(d.Number); refusal != nil {
+		return refusal, c.sequence.excused()
+	}
+	return c.submit(now, d, inTime, wait), false
 }
 
 // submit is called with the lock held.

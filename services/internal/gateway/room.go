@@ -43,7 +43,7 @@ func newRoom(g *Gateway, c *replica.Canvas) *room {
 // Restarted implements [replica.Observer].
 func (r *room) Restarted(at canvas.Position, spec canvas.Spec, recent []*canvas.Entry) {
 	r.hub.Restart(at, spec)
-	r.hub.Extend(recent)
+	r.hub.Extend(at.Epoch, recent)
 }
 
 // Applied implements [replica.Observer].
@@ -55,6 +55,7 @@ func (r *room) Reachable(bool) { r.tellState() }
 // Stopped implements [replica.Observer]. When the canvas must not be served
 // any more by this process, its connections go elsewhere.
 func (r *room) Stopped(err error) {
+	r.hub.Close()
 	if errors.Is(err, replica.ErrStopped) {
 		return // nobody holds the canvas, or the whole gateway ends
 	}
@@ -130,7 +131,7 @@ func (r *room) extend(ctx context.Context, head uint64) error {
 	if oldest > 0 {
 		since = max(since, oldest-1)
 	}
-	until := r.hub.Oldest()
+	epoch, until := r.hub.Position().Epoch, r.hub.Oldest()
 	var older []*canvas.Entry
 	pixels := 0
 	for since < until {
@@ -152,7 +153,7 @@ func (r *room) extend(ctx context.Context, head uint64) error {
 		}
 		since = entries[len(entries)-1].Last()
 	}
-	r.hub.Extend(older)
+	r.hub.Extend(epoch, older)
 	return nil
 }
 

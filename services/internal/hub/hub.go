@@ -89,13 +89,17 @@ func (h *Hub) Publish(e *canvas.Entry) {
 }
 
 // Extend adds entries before the oldest that is held, for clients that want to
-// resume from there. Entries that are held already are ignored; a hole makes
+// resume from there; epoch is the hub's at the time when they were read.
+// Entries that are held already are ignored; a hole makes
 // the call a no-op. What does not fit into the bounds of the history is held
 // for half a minute, as far as a bound of its own allows; the oldest goes
 // first.
-func (h *Hub) Extend(entries []*canvas.Entry) {
+func (h *Hub) Extend(epoch canvas.Epoch, entries []*canvas.Entry) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if epoch != h.epoch {
+		return // of a history that has ended
+	}
 	oldest := h.history.oldest(h.head)
 	var fitting []*canvas.Entry
 	for i, e := range entries {
@@ -137,6 +141,17 @@ func (h *Hub) Restart(pos canvas.Position, spec canvas.Spec) {
 	h.walk = true
 	h.mu.Unlock()
 	h.flusher.wake(h)
+}
+
+// Close lets the history go. Connections that are still there get nothing
+// more.
+func (h *Hub) Close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.metrics.historyOps.Sub(float64(h.history.ops))
+	h.history.clear()
+	h.pictures.clear()
+	h.epoch = canvas.Epoch{}
 }
 
 // Position returns the position up to which entries were published.

@@ -435,11 +435,11 @@ func TestExtendOnlyFillsUpToTheOldest(t *testing.T) {
 		if n := s.hub.Oldest(); n != 6 {
 			t.Fatalf("oldest %d", n)
 		}
-		s.hub.Extend(old[2:4]) // a hole before the oldest held
+		s.hub.Extend(s.at.Epoch, old[2:4]) // a hole before the oldest held
 		if n := s.hub.Oldest(); n != 6 {
 			t.Fatalf("oldest %d after a hole", n)
 		}
-		s.hub.Extend(old[2:8]) // overlaps what is held
+		s.hub.Extend(s.at.Epoch, old[2:8]) // overlaps what is held
 		if n := s.hub.Oldest(); n != 2 {
 			t.Fatalf("oldest %d", n)
 		}
