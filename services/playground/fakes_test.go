@@ -20,6 +20,7 @@ import (
 	"github.com/gorilla/websocket"
 	"go.uber.org/goleak"
 
+	"github.com/cloud-pixel/playground/services/fleet"
 	"github.com/cloud-pixel/playground/services/internal/config"
 	"github.com/cloud-pixel/playground/services/internal/httpkit"
 )
@@ -56,7 +57,7 @@ func TestMain(m *testing.M) {
 func noStore(context.Context, Options, func(string) (string, bool)) (*store, error) {
 	return &store{
 		env: []string{"REDIS_URL=redis://127.0.0.1:1"}, where: "nowhere",
-		state: func() RedisState { return RedisState{URL: "redis://127.0.0.1:1"} },
+		state: func() fleet.Redis { return fleet.Redis{URL: "redis://127.0.0.1:1"} },
 		close: func() error { return nil },
 	}, nil
 }
@@ -146,7 +147,7 @@ func (f *fakeServer) drain(context.Context) error {
 // playground is a running one.
 type playground struct {
 	t     *testing.T
-	state State
+	state fleet.State
 	path  string // of the state file
 	out   *syncBuffer
 	stop  func() error
@@ -180,8 +181,8 @@ func playSystem(t *testing.T, o Options, sys system) *playground {
 	p := &playground{t: t, path: filepath.Join(t.TempDir(), "state.json"), out: &syncBuffer{}}
 	o.Addr, o.State = anyPort, p.path
 	ctx, cancel := context.WithCancel(context.Background())
-	ready, result := make(chan State, 1), make(chan error, 1)
-	sys.out, sys.log, sys.ready = p.out, os.Stderr, func(s State) { ready <- s }
+	ready, result := make(chan fleet.State, 1), make(chan error, 1)
+	sys.out, sys.log, sys.ready = p.out, os.Stderr, func(s fleet.State) { ready <- s }
 	go func() { result <- Run(ctx, o, sys) }()
 	p.stop = sync.OnceValue(func() error { cancel(); return <-result })
 	t.Cleanup(func() { _ = p.stop() }) // tests that care about the error stop it themselves
@@ -192,16 +193,6 @@ func playSystem(t *testing.T, o Options, sys system) *playground {
 		t.Fatalf("ended before it was ready: %v", err)
 	}
 	return p
-}
-
-// readState is what a script does.
-func readState(path string) (State, error) {
-	var s State
-	text, err := os.ReadFile(path)
-	if err == nil {
-		err = json.Unmarshal(text, &s)
-	}
-	return s, err
 }
 
 // ask asks on a connection of its own.

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/cloud-pixel/playground/services/fleet"
 	"github.com/cloud-pixel/playground/services/internal/config"
 	"github.com/cloud-pixel/playground/services/internal/httpkit"
 	"github.com/cloud-pixel/playground/services/internal/telemetry"
@@ -26,7 +27,7 @@ type system struct {
 	log      *os.File
 	env      func(string) (string, bool)
 	// ready, unless nil, is called when everything is.
-	ready func(State)
+	ready func(fleet.State)
 }
 
 // settingsError is a mistake in the environment.
@@ -79,8 +80,8 @@ func Run(ctx context.Context, o Options, sys system) (err error) {
 	defer func() { err = errors.Join(err, st.close()) }()
 	settings = append(settings, st.env...)
 
-	b := &board{path: o.State, now: State{URL: "http://" + reachable(listener.Addr(), "127.0.0.1"), Redis: st.state()}}
-	if err := b.change(func(all []ProcessState) []ProcessState { return all }); err != nil {
+	b := &board{path: o.State, now: fleet.State{URL: "http://" + reachable(listener.Addr(), "127.0.0.1"), Redis: st.state()}}
+	if err := b.change(func(all []fleet.Process) []fleet.Process { return all }); err != nil {
 		return err // a file that cannot be written is better known now
 	}
 	defer func() { err = errors.Join(err, b.remove()) }()
@@ -178,7 +179,7 @@ func (sys system) announce(ctx context.Context, sup *supervisor, o Options, st *
 	}
 }
 
-func (sys system) banner(now State, o Options, st *store, url string) {
+func (sys system) banner(now fleet.State, o Options, st *store, url string) {
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(sys.out, format+"\n", args...) }
 	say("")
 	say("Pixel playground is ready. Open")

@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/cloud-pixel/playground/services/fleet"
 )
 
 func TestOneProcess(t *testing.T) {
@@ -110,7 +112,7 @@ func TestKilledProcessComesBack(t *testing.T) {
 				t.Fatalf("while one gateway is away: %v", err)
 			}
 			conn.Close()
-			now, err := readState(p.path)
+			now, err := fleet.ReadState(p.path)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -145,9 +147,9 @@ func TestChildrenDieWithTheirParent(t *testing.T) {
 	if err := parent.Start(); err != nil {
 		t.Fatal(err)
 	}
-	var s State
+	var s fleet.State
 	eventually(t, "the children listen", func() bool {
-		s, _ = readState(path) // not there yet
+		s, _ = fleet.ReadState(path) // not there yet
 		return len(s.Processes) == 4
 	})
 	if err := parent.Process.Kill(); err != nil {

@@ -5,18 +5,20 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/cloud-pixel/playground/services/fleet"
 )
 
 // Who reads the file while it changes never sees a part of it.
 func TestStateFileIsAlwaysWhole(t *testing.T) {
-	b := &board{path: filepath.Join(t.TempDir(), "state.json"), now: State{URL: "http://x"}}
+	b := &board{path: filepath.Join(t.TempDir(), "state.json"), now: fleet.State{URL: "http://x"}}
 	if err := b.down("nobody"); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
 	go func() {
 		for n := range 300 {
-			if err := b.up(ProcessState{Service: "gateway", Pod: fmt.Sprintf("gateway-%d", n%20), PID: n}); err != nil {
+			if err := b.up(fleet.Process{Service: "gateway", Pod: fmt.Sprintf("gateway-%d", n%20), PID: n}); err != nil {
 				done <- err
 				return
 			}
@@ -38,7 +40,7 @@ func TestStateFileIsAlwaysWhole(t *testing.T) {
 			running = false
 		default:
 		}
-		s, err := readState(b.path)
+		s, err := fleet.ReadState(b.path)
 		if err != nil || s.URL != "http://x" {
 			t.Fatalf("%+v %v", s, err)
 		}
@@ -56,7 +58,7 @@ func TestStateFileIsAlwaysWhole(t *testing.T) {
 
 func TestStateHasOneProcessForAPod(t *testing.T) {
 	b := &board{}
-	for _, p := range []ProcessState{{Pod: "b", PID: 1}, {Pod: "a", PID: 2}, {Pod: "b", PID: 3}} {
+	for _, p := range []fleet.Process{{Pod: "b", PID: 1}, {Pod: "a", PID: 2}, {Pod: "b", PID: 3}} {
 		if err := b.up(p); err != nil {
 			t.Fatal(err)
 		}

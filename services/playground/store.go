@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/cloud-pixel/playground/services/fleet"
 	"github.com/cloud-pixel/playground/services/internal/config"
 	"github.com/cloud-pixel/playground/services/internal/embedded"
 )
@@ -20,7 +21,7 @@ type store struct {
 	// env is what the services need to know in their environment to reach it.
 	env []string
 	// state is what scripts are told; where, in words, what people are told.
-	state func() RedisState
+	state func() fleet.Redis
 	where string
 	// keep restarts an embedded server that died, until ctx ends, and calls
 	// changed when it has a new process; nil for a store that is not ours.
@@ -54,7 +55,7 @@ func startStore(ctx context.Context, o Options, lookup func(string) (string, boo
 	}
 	s := &store{
 		env:   []string{"REDIS_URL=" + server.URL()},
-		state: func() RedisState { return RedisState{URL: server.URL(), PID: server.PID()} },
+		state: func() fleet.Redis { return fleet.Redis{URL: server.URL(), PID: server.PID()} },
 		where: "in memory only (redis-server is not installed)",
 		close: server.Close,
 	}
@@ -90,7 +91,7 @@ func givenRedis(o Options, lookup func(string) (string, bool)) (*store, error) {
 			return nil, &settingsError{err}
 		}
 	}
-	s.state = func() RedisState { return RedisState{URL: shown} }
+	s.state = func() fleet.Redis { return fleet.Redis{URL: shown} }
 	s.where = shown
 	return s, nil
 }

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/cloud-pixel/playground/services/fleet"
 )
 
 const (
@@ -143,7 +145,7 @@ func (s *supervisor) once(ctx context.Context, i instance, at *listening) (liste
 	var watching sync.WaitGroup
 	err = i.launch(ctx, *at, func(l listening) {
 		listened, *at = true, l
-		s.show(s.board.up(ProcessState{i.service, i.pod, l.pid, l.Addr, l.Debug}))
+		s.show(s.board.up(fleet.Process{Service: i.service, Pod: i.pod, PID: l.pid, Addr: l.Addr, DebugAddr: l.Debug}))
 		watching.Go(func() { s.watch(watch, i, l.Addr) })
 	})
 	cancel()

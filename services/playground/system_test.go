@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/cloud-pixel/playground/services/fleet"
 )
 
 // noRedis is an environment that names no Redis, whatever the tests run in.
@@ -162,7 +164,7 @@ func TestSystemOfProcesses(t *testing.T) {
 		}
 	}
 	eventually(t, "all are back", func() bool {
-		now, err := readState(p.path)
+		now, err := fleet.ReadState(p.path)
 		if err != nil {
 			t.Fatal(err)
 		}
