@@ -13,6 +13,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -56,13 +57,12 @@ func main() {
 }
 
 func run(ctx context.Context, o options) error {
-	system, err := find(ctx, o)
+	f, s, err := start(ctx, o)
 	if err != nil {
 		return err
 	}
-	defer system.stop()
-	r, err := measure(ctx, o, system)
-	if err != nil {
+	r, err := measure(ctx, o, s)
+	if err := errors.Join(err, f.Stop()); err != nil {
 		return err
 	}
 	r.print(os.Stdout)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/cloud-pixel/playground/services/canvas"
 	"github.com/cloud-pixel/playground/services/client"
+	"github.com/cloud-pixel/playground/services/fleet"
 )
 
 // colours is how many writes can be told apart: each has a colour of its own.
@@ -37,12 +38,11 @@ type report struct {
 	bytes      uint64
 	took       time.Duration
 	late       time.Duration // greatest delay of the generator itself
-	used       map[string]usage
-	rest       map[string]usage
+	used       map[string]fleet.Usage
 }
 
-func measure(ctx context.Context, o options, s *system) (*report, error) {
-	urls, err := s.gateways()
+func measure(ctx context.Context, o options, s fleet.State) (*report, error) {
+	urls, err := s.GatewayURLs()
 	if err != nil {
 		return nil, err
 	}
@@ -96,11 +96,10 @@ func measure(ctx context.Context, o options, s *system) (*report, error) {
 	}
 
 	r := &report{o: o, latency: hdrhistogram.New(1, 60_000_000, 2)}
-	r.rest = s.usages()
 	interval := time.Duration(float64(time.Second) / o.rate)
 	begin := time.Now().Add(10 * time.Millisecond)
 	from, until := begin.Add(o.warmUp), begin.Add(o.warmUp+o.duration)
-	var before map[string]usage
+	var before map[string]fleet.Usage
 	var bytesBefore uint64
 	for k := 0; ; k++ {
 		at := begin.Add(time.Duration(k) * interval)
@@ -113,7 +112,10 @@ func measure(ctx context.Context, o options, s *system) (*report, error) {
 		colour := canvas.Color(k % colours)
 		if !at.Before(from) {
 			if before == nil {
-				before, bytesBefore = s.usages(), received(receivers)
+				if before, err = usages(s); err != nil {
+					return nil, err
+				}
+				bytesBefore = received(receivers)
 			}
 			due[colour].Store(int64(at.Sub(start)))
 			r.writes++
@@ -138,11 +140,15 @@ func measure(ctx context.Context, o options, s *system) (*report, error) {
 		}
 	}
 	r.took = time.Since(from)
-	after := s.usages()
+	after, err := usages(s)
+	if err != nil {
+		return nil, err
+	}
 	r.bytes = received(receivers) - bytesBefore
-	r.used = make(map[string]usage)
+	r.used = after
 	for kind, u := range after {
-		r.used[kind] = usage{cpu: u.cpu - before[kind].cpu, rss: u.rss}
+		u.CPU -= before[kind].CPU
+		r.used[kind] = u
 	}
 	for _, c := range receivers {
 		_ = c.Close() // its counters and histogram are quiet from here on
@@ -168,7 +174,7 @@ func (r *report) print(w io.Writer) {
 		codec = "JSON"
 	}
 	ms := func(q float64) float64 { return float64(r.latency.ValueAtQuantile(q)) / 1000 }
-	servers := r.used["gateway"].cpu + r.used["api"].cpu + r.used["redis"].cpu
+	servers := r.used["gateway"].CPU + r.used["api"].CPU + r.used["redis"].CPU
 	owed := r.writes * uint64(r.o.clients)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	defer t.Flush()
@@ -177,7 +183,7 @@ func (r *report) print(w io.Writer) {
 	fmt.Fprintf(t, "delivered\t%d of %d\t%.2f %%\t%d conflated\t%d gaps\n", r.deliveries, owed, 100*float64(r.deliveries)/float64(owed), r.conflated, r.gaps)
 	fmt.Fprintf(t, "deliveries\t%.0f /s\t%.0f per server CPU s\t%.0f B each\t\n", float64(r.deliveries)/r.took.Seconds(), float64(r.deliveries)/servers.Seconds(), float64(r.bytes)/float64(max(1, r.deliveries)))
 	for _, kind := range []string{"gateway", "api", "redis", "generator"} {
-		fmt.Fprintf(t, "%s\t%.2f CPU s\t%.0f MB\t\t\n", kind, r.used[kind].cpu.Seconds(), float64(r.used[kind].rss)/1e6)
+		fmt.Fprintf(t, "%s\t%.2f CPU s\t%.0f MB\t\t\n", kind, r.used[kind].CPU.Seconds(), float64(r.used[kind].Memory)/1e6)
 	}
 	fmt.Fprintf(t, "the generator was late by at most\t%.1f ms\t\t\t\n", float64(r.late.Microseconds())/1000)
 }
