@@ -153,6 +153,25 @@ func (w *truth) checkAPIs(t *testing.T, ctx context.Context, f *fleet.Fleet) {
 	}
 }
 
+// checkGateways compares the picture that each gateway gives to who comes new,
+// asked at its own address.
+func (w *truth) checkGateways(t *testing.T, ctx context.Context, f *fleet.Fleet) {
+	t.Helper()
+	s, err := f.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range s.Of(fleet.Gateway) {
+		c, err := client.Dial(ctx, client.Options{URLs: []string{"ws://" + p.Addr + "/ws"}})
+		if err != nil {
+			t.Errorf("%s: %v", p.Pod, err)
+			continue
+		}
+		w.checkClient(t, ctx, "who is new at "+p.Pod, c)
+		_ = c.Close()
+	}
+}
+
 // restPicture returns the canvas as the original's route tells it.
 func restPicture(ctx context.Context, base string, spec canvas.Spec) (*canvas.Frozen, error) {
 	var answer struct {

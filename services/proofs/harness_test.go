@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -89,14 +91,20 @@ func startFleet(t *testing.T, ctx context.Context, o fleet.Options) *fleet.Fleet
 	return f
 }
 
-// launchFleet is startFleet without waiting.
+// launchFleet is startFleet without waiting. What the processes log also goes
+// to o.Log, unless that is nil.
 func launchFleet(t *testing.T, o fleet.Options) *fleet.Fleet {
 	t.Helper()
 	logs, err := os.CreateTemp(t.TempDir(), "log")
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Program, o.Log = program, logs
+	o.Program = program
+	if o.Log == nil {
+		o.Log = logs
+	} else {
+		o.Log = io.MultiWriter(logs, o.Log)
+	}
 	o.Env = append([]string{"LOG_LEVEL=warn"}, o.Env...)
 	f, err := fleet.Start(o)
 	if err != nil {
@@ -124,6 +132,41 @@ func showLog(t *testing.T, path string) {
 	}
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
 	t.Logf("the last of %d lines that the processes logged:\n%s", len(lines), strings.Join(lines[max(0, len(lines)-60):], "\n"))
+}
+
+// seed returns what a test's randomness starts from: PROVE_SEED, else something
+// new. It is logged, so that a failure can be repeated.
+func seed(t *testing.T) uint64 {
+	t.Helper()
+	n := uint64(time.Now().UnixNano())
+	if text := os.Getenv("PROVE_SEED"); text != "" {
+		var err error
+		if n, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("PROVE_SEED: %v", err)
+		}
+	}
+	t.Logf("PROVE_SEED=%d repeats this choice of faults", n)
+	return n
+}
+
+// awaitReady waits until every process says that it is ready, and returns what
+// runs then.
+func awaitReady(t *testing.T, ctx context.Context, f *fleet.Fleet) fleet.State {
+	t.Helper()
+	var s fleet.State
+	eventually(t, ctx, "all processes are ready", func() bool {
+		var err error
+		if s, err = f.State(); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range s.Processes {
+			if _, err := get(ctx, "http://"+p.Addr+"/readyz"); err != nil {
+				return false
+			}
+		}
+		return true
+	})
+	return s
 }
 
 // wsURL is the playground's one port, behind which the gateways take turns.
