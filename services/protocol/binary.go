@@ -28,6 +28,7 @@ const (
 	binPresence      = 0x09
 	binPong          = 0x0A
 	// 0x0B is reserved for cursors of others.
+	binCount = 0x0C
 
 	binHello     = 0x41
 	binDraw      = 0x42

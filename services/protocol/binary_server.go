@@ -129,6 +129,11 @@ func AppendServerBinary(b []byte, m ServerMessage) []byte {
 			return append(b, m.Data...)
 		})
 	case Presence:
+		if !m.IsList {
+			return appendMessage(b, binCount, func(b []byte) []byte {
+				return binary.AppendUvarint(binary.AppendUvarint(b, uint64(m.Active)), uint64(m.Time))
+			})
+		}
 		return appendMessage(b, binPresence, func(b []byte) []byte {
 			b = binary.AppendUvarint(b, uint64(m.Active))
 			b = binary.AppendUvarint(b, uint64(m.Time))
@@ -234,6 +239,8 @@ func decodeServerBinary(kind byte, r reader) (ServerMessage, error) {
 			p.Users = append(p.Users, User{Author: r.u32(), Name: r.string()})
 		}
 		m = p
+	case binCount:
+		m = Presence{Active: int(r.uvarint()), Time: int64(r.uvarint())}
 	case binPong:
 		m = Pong{Time: int64(r.uvarint())}
 	default:

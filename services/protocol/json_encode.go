@@ -152,15 +152,19 @@ func EncodeJSON(m ServerMessage) [][]byte {
 			Status string `json:"status"`
 		}{"status", m.State.String()})}
 	case Presence:
+		stats := marshal(struct {
+			Type   string `json:"type"`
+			Active int    `json:"activeUsers"`
+			Time   int64  `json:"timestamp"`
+		}{"stats", m.Active, m.Time})
+		if !m.IsList {
+			return [][]byte{stats}
+		}
 		names := make([]string, len(m.Users))
 		for i, u := range m.Users {
 			names[i] = u.Name
 		}
-		return [][]byte{marshal(struct {
-			Type   string `json:"type"`
-			Active int    `json:"activeUsers"`
-			Time   int64  `json:"timestamp"`
-		}{"stats", m.Active, m.Time}), marshal(struct {
+		return [][]byte{stats, marshal(struct {
 			Type  string   `json:"type"`
 			Users []string `json:"users"`
 			Time  int64    `json:"timestamp"`

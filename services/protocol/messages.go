@@ -202,8 +202,9 @@ type (
 	// Status tells a change of the service's state.
 	Status struct{ State State }
 
-	// Presence is who is here. JSON splits it in stats and user_list; a
-	// decoded message of that codec has Active or Users, not both.
+	// Presence is who is here, or only how many when IsList is false. JSON
+	// splits it in stats and user_list; a decoded message of that codec has
+	// Active or Users, not both.
 	Presence struct {
 		Active int // connections on this canvas, over all gateways
 		Users  []User

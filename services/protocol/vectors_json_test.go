@@ -53,7 +53,7 @@ func serverJSONVectors() []vector {
 		one("json-status-"+s.String(), Status{State: s})
 	}
 	one("json-pong", Pong{Time: vectorTime})
-	presence := EncodeJSON(Presence{Active: 3, Time: vectorTime, Users: []User{{Name: "Ada"}, {Name: "Zoë <3"}}})
+	presence := EncodeJSON(Presence{Active: 3, Time: vectorTime, IsList: true, Users: []User{{Name: "Ada"}, {Name: "Zoë <3"}}})
 	add("json-stats", presence[0], Presence{Active: 3, Time: vectorTime})
 	add("json-user-list", presence[1], Presence{Users: []User{{Name: "Ada"}, {Name: "Zoë <3"}}, Time: vectorTime, IsList: true})
 

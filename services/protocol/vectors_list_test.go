@@ -163,6 +163,7 @@ func serverBinaryVectors() []vector {
 		encode("snapshot", begin, band(0, 0, 2), band(1, 2, 1)),
 		encode("presence", Presence{Active: 3, Time: vectorTime, IsList: true,
 			Users: []User{{Author: uint32(author), Name: "Ada"}, {Author: 1, Name: "Zoë <3"}}}),
+		encode("count", Presence{Active: 1000, Time: vectorTime}),
 		encode("presence-nobody-named", Presence{Active: 130, Time: vectorTime, IsList: true}),
 		encode("pong", Pong{Time: vectorTime}),
 		encode("server-frame-of-three", Updates{First: 301, Time: vectorTime, Ops: []canvas.Op{single}},

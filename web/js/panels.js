@@ -164,7 +164,12 @@ export class People {
   #count = byId('people-count');
   #rest = byId('people-rest');
 
-  show({ active, users }) {
+  #users = [];
+
+  /** @param {{active: number, users: {name: string}[], isList: boolean}} presence without a list: only how many */
+  show({ active, users, isList }) {
+    if (isList) this.#users = users;
+    users = this.#users;
     this.#count.textContent = active === 1 ? 'Just you' : `${active} here`;
     this.#list.replaceChildren(
       ...users.slice(0, MAX_LISTED).map(({ name }) => {

@@ -31,6 +31,7 @@ export const Type = Object.freeze({
   snapshotBand: 0x08,
   presence: 0x09,
   pong: 0x0a,
+  count: 0x0c,
   hello: 0x41,
   draw: 0x42,
   setName: 0x43,
@@ -409,9 +410,10 @@ const decoders = {
     data: r.rest(),
   }),
   [Type.presence](r) {
-    const m = { type: 'presence', active: r.uvarint(), time: r.uvarint(), users: [] };
+    const m = { type: 'presence', active: r.uvarint(), time: r.uvarint(), users: [], isList: true };
     for (let n = r.uvarint(); n > 0; n--) m.users.push({ author: r.u32(), name: r.string() });
     return m;
   },
+  [Type.count]: (r) => ({ type: 'presence', active: r.uvarint(), time: r.uvarint(), users: [], isList: false }),
   [Type.pong]: (r) => ({ type: 'pong', time: r.uvarint() }),
 };

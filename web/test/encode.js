@@ -70,6 +70,7 @@ export function encode(m) {
       w.uvarint(m.index).uvarint(m.x).uvarint(m.y).uvarint(m.width).uvarint(m.height).bytes(m.data);
       break;
     case 'presence':
+      if (!m.isList) return message(Type.count, w.uvarint(m.active).uvarint(m.time));
       w.uvarint(m.active).uvarint(m.time).uvarint(m.users.length);
       for (const u of m.users) w.u32(u.author).string(u.name);
       break;

@@ -39,10 +39,6 @@ function expected(m) {
       const { w, h, data, rgb, ...rest } = m;
       return { ...rest, width: w, height: h, data: protocol.fromHex(data) };
     }
-    case 'presence': {
-      const { isList, ...rest } = m;
-      return rest;
-    }
   }
   return m;
 }

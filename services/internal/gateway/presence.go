@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"maps"
-	"reflect"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -20,25 +19,59 @@ const (
 	heartbeatEvery = 2 * time.Second
 	// presenceEvery is the least time between two tellings of who is here.
 	presenceEvery = time.Second
+	// presenceRate is what a connection may be told of who is here, in bytes a
+	// second: a list of a thousand names is not told each time one is added.
+	presenceRate = 4 << 10
 	// refreshEvery is the time after which it is told again, changed or not.
 	refreshEvery = 30 * time.Second
 )
 
 // presence knows who is connected, here and at the other gateways, and tells
-// the connections: on a change at most once a second, and every 30 s.
+// the connections: on a change at most once a second, a long list less often,
+// and every 30 s.
 type presence struct {
 	gateway *Gateway
 	dirty   atomic.Bool
 
 	// Owned by run.
-	pods   []store.Pod
-	last   map[string]protocol.Presence
-	lastAt map[string]time.Time
-	beat   time.Time
+	pods []store.Pod
+	told map[string]told // by canvas
+	beat time.Time
+}
+
+// told is what the connections to a canvas were told.
+type told struct {
+	active int
+	users  []protocol.User
+	listed time.Time // when users were told
+}
+
+// next returns what the connections are to be told now, given who is here, and
+// false when that is nothing.
+func (t *told) next(now time.Time, here protocol.Presence) (protocol.Presence, bool) {
+	size := 0
+	for _, u := range here.Users {
+		size += len(u.Name) + 8
+	}
+	age := now.Sub(t.listed)
+	pause := time.Duration(size) * time.Second / presenceRate
+	changed := !slices.Equal(here.Users, t.users)
+	// A short list goes with each change of the number, as the original's
+	// clients are used to.
+	changed = changed || here.Active != t.active && pause <= presenceEvery
+	if age >= refreshEvery || changed && age >= pause {
+		t.active, t.users, t.listed = here.Active, here.Users, now
+		return here, true
+	}
+	if here.Active == t.active {
+		return protocol.Presence{}, false
+	}
+	t.active = here.Active
+	return protocol.Presence{Active: here.Active}, true
 }
 
 func newPresence(g *Gateway) *presence {
-	return &presence{gateway: g, last: make(map[string]protocol.Presence), lastAt: make(map[string]time.Time)}
+	return &presence{gateway: g, told: make(map[string]told)}
 }
 
 // changed tells that somebody came, left or took a name.
@@ -86,16 +119,17 @@ func (p *presence) round(ctx context.Context, now time.Time) {
 	for _, c := range p.gateway.pool.Loaded() {
 		room, ok := c.Attached.(*room)
 		if !ok || room.hub.Len() == 0 {
-			delete(p.last, c.ID)
+			delete(p.told, c.ID)
 			continue
 		}
-		told := p.merge(c.ID, mine[c.ID])
-		if reflect.DeepEqual(told, p.last[c.ID]) && now.Sub(p.lastAt[c.ID]) < refreshEvery {
+		told := p.told[c.ID]
+		message, any := told.next(now, p.merge(c.ID, mine[c.ID]))
+		if !any {
 			continue
 		}
-		p.last[c.ID], p.lastAt[c.ID] = told, now
-		told.Time = now.UnixMilli()
-		room.hub.SetPresence(told)
+		p.told[c.ID] = told
+		message.Time = now.UnixMilli()
+		room.hub.SetPresence(message)
 		if err := room.noteActive(ctx); err != nil {
 			p.gateway.logger.Debug("the canvas could not be noted as active", "canvas", c.ID, "error", err)
 		}

@@ -58,6 +58,7 @@ type Conn struct {
 	caughtUp  uint64 // head at the join: writes up to here are catching up
 	confirmed uint64
 	presence  uint64 // version that it has
+	count     uint64
 	status    uint64
 }
 

@@ -209,6 +209,10 @@ func (f *Flusher) plan(h *Hub, c *Conn) plan {
 		c.presence = h.presence.version
 		out = append(out, h.presence.frames[codec]...)
 	}
+	if c.count != h.count.version {
+		c.count = h.count.version
+		out = append(out, h.count.frames[codec]...)
+	}
 	f.scratch = out
 	if c.need != "" || c.picture != nil {
 		return f.planPicture(h, c, codec, out)

@@ -35,7 +35,8 @@ type Hub struct {
 	dirty    []*Conn // have something of their own to write
 	walk     bool    // everybody has something to write
 	state    protocol.State
-	presence shared
+	presence shared // who is here
+	count    shared // only how many; newer than presence, or empty
 	status   shared
 	pictures pictures
 
@@ -53,6 +54,12 @@ func (s *shared) set(m protocol.ServerMessage) {
 	for c := range codecs {
 		s.frames[c] = encodeMessage(m, c)
 	}
+}
+
+// clear has nothing to tell from now on.
+func (s *shared) clear() {
+	s.version++
+	s.frames = [codecs][]byte{}
 }
 
 // New returns a hub whose connections are served by the flusher. It has no
@@ -200,11 +207,17 @@ func (h *Hub) State() protocol.State {
 	return h.state
 }
 
-// SetPresence tells all connections who is here, and every later one when it
-// joins. The caller sees to it that it is called at most once a second.
+// SetPresence tells all connections who is here, or only how many when p has no
+// list, and every later one when it joins. The caller sees to it that it is
+// called at most once a second, and seldom with a long list.
 func (h *Hub) SetPresence(p protocol.Presence) {
 	h.mu.Lock()
-	h.presence.set(p)
+	if p.IsList {
+		h.presence.set(p)
+		h.count.clear() // the list tells it too
+	} else {
+		h.count.set(p)
+	}
 	h.walk = true
 	h.mu.Unlock()
 	h.flusher.wake(h)
