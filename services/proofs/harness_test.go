@@ -149,9 +149,9 @@ func seed(t *testing.T) uint64 {
 	return n
 }
 
-// awaitReady waits until every process says that it is ready, and returns what
+// allReady waits until every process says that it is ready, and returns what
 // runs then.
-func awaitReady(t *testing.T, ctx context.Context, f *fleet.Fleet) fleet.State {
+func allReady(t *testing.T, ctx context.Context, f *fleet.Fleet) fleet.State {
 	t.Helper()
 	var s fleet.State
 	eventually(t, ctx, "all processes are ready", func() bool {
