@@ -76,6 +76,20 @@ test('a reloaded page waits for its predecessor to let go', async () => {
   assert.equal((await opening).id, first.id);
 });
 
+test('what the predecessor drew while the page was reloading is not lost', async () => {
+  const b = browser();
+  const before = b.tab();
+  const first = await before.sessions.open();
+  const outbox = new Outbox(first, first.kept);
+  outbox.add([1, 2, 3], 5);
+  const opening = b.tab(before).sessions.open();
+  outbox.add([4, 5, 6], 6); // its last stroke, after the new page has begun to wait
+  before.close();
+  const after = await opening;
+  assert.deepEqual(after.kept.entries.map((e) => e.number), [1, 2]);
+  assert.equal(new Outbox(after, after.kept).entries.length, 2);
+});
+
 test('an orphaned outbox is adopted, once, and an empty one is tidied away', async () => {
   const b = browser();
   const gone = b.tab();

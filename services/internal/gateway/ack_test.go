@@ -87,6 +87,31 @@ func TestAcknowledgementWaitsForALostRefusal(t *testing.T) {
 	}
 }
 
+// While Redis does not answer, nobody knows what becomes of an operation: it is
+// not acknowledged, however long that takes.
+func TestNothingIsAcknowledgedEarly(t *testing.T) {
+	server := redis(t, embedded.Options{})
+	g := start(t, server.URL(), "a", nil)
+	ws := dialSession(t, g, protocol.NewSession(), numberedPixel(1, 1))
+	answers(t, ws, "ack 1")
+	if err := server.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	// What is out of bounds is answered at once, so it bounds the time.
+	for _, m := range []string{numberedPixel(2, 2), numberedPixel(3, 10_000)} {
+		if err := ws.WriteMessage(websocket.TextMessage, []byte(m)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := answers(t, ws, "out_of_bounds 3"); len(got) != 1 {
+		t.Errorf("without Redis: %v", got)
+	}
+	if err := server.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	answers(t, ws, "ack 2")
+}
+
 // A repetition of an operation that was accepted is not refused for coming too
 // fast: the refusal would hold up everything after it.
 func TestRepetitionBlocksNothing(t *testing.T) {

@@ -23,6 +23,9 @@ func TestEntriesOfAStretch(t *testing.T) {
 			e := &canvas.Entry{First: next}
 			for range n {
 				o := paint(rapid.IntRange(0, 4).Draw(t, "x"), rapid.IntRange(0, 2).Draw(t, "y"), canvas.Color(len(ops)+1))
+				if rapid.Bool().Draw(t, "another pixel") { // when one of them does not fit, none is painted
+					o.Pixels = append(o.Pixels, paint(rapid.IntRange(0, 3).Draw(t, "x"), 0, canvas.Color(len(ops)+1)).Pixels...)
+				}
 				if rapid.IntRange(0, 9).Draw(t, "reset") == 0 {
 					o = canvas.Op{Kind: canvas.Reset, Color: canvas.Color(len(ops) + 1)}
 				}

@@ -172,7 +172,9 @@ func play(seed uint64, small bool, side int, actions []int) error {
 		case a < 50:
 			var ops []canvas.Op
 			for range 1 + random.IntN(5) {
-				ops = append(ops, paint(random.IntN(side+1), random.IntN(side), canvas.Color(random.IntN(1<<24)))) // some impossible
+				o := paint(random.IntN(side+1), random.IntN(side), canvas.Color(random.IntN(1<<24))) // some impossible
+				o.Pixels = append(o.Pixels, paint(random.IntN(side), random.IntN(side), canvas.Color(random.IntN(1<<24))).Pixels...)
+				ops = append(ops, o)
 			}
 			s.publish(ops...)
 		case a < 53:
@@ -267,6 +269,32 @@ func TestSlowClientIsConflated(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A picture that was made for somebody else is given to one more connection
+// only while the history goes on from it: else that connection would be behind
+// the history at once, and get the same picture again and again.
+func TestPictureMeetsTheHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(canvas.Spec{Width: 4, Height: 4, Background: canvas.White}, Options{HistoryOps: 4})
+		defer s.close()
+		s.join(Binary, 1<<20, nil, nil)
+		s.settle()
+		for i := range 10 {
+			s.publish(paint(i%4, i%3, canvas.Color(i)))
+		}
+		s.settle()
+		late := s.join(Binary, 4096, nil, nil)
+		synctest.Wait()
+		late.look()
+		if late.pictures != 1 {
+			t.Fatalf("%d pictures", late.pictures)
+		}
+		s.settle()
+		if err := s.check(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // A client that never reads is closed after the time-out, with the code for

@@ -42,6 +42,7 @@ type fakeLog struct {
 	loseCall  int // that many appends never arrive
 	checks    int
 	reads     int
+	slow      bool // subscriptions are confirmed by the test, and deaf until then
 	subs      []*fakeSub
 	publish   func(*canvas.Entry) // nil: to all subscriptions at once
 }
@@ -294,6 +295,9 @@ func (l *fakeLog) foreign(ops ...canvas.Op) {
 // does not take in time.
 func (l *fakeLog) send(e *canvas.Entry) {
 	for _, s := range l.subs {
+		if l.slow {
+			continue
+		}
 		select {
 		case s.events <- store.Event{Kind: store.Live, Entry: e}:
 		default:
@@ -317,8 +321,10 @@ type fakeSub struct {
 
 func (l *fakeLog) Subscribe(context.Context, string) Subscription {
 	s := &fakeSub{log: l, events: make(chan store.Event, 256)}
-	s.events <- store.Event{Kind: store.Confirmed}
 	l.mu.Lock()
+	if !l.slow {
+		s.events <- store.Event{Kind: store.Confirmed}
+	}
 	l.subs = append(l.subs, s)
 	l.mu.Unlock()
 	return s

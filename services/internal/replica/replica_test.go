@@ -165,6 +165,22 @@ func TestMessagesDuringLoad(t *testing.T) {
 	})
 }
 
+// What is written before the subscription is confirmed is published to nobody
+// here: the load has to come after the confirmation, or it would be missed.
+func TestLoadWaitsForTheConfirmation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newFakeLog()
+		l.slow = true
+		d := newDesk(l, nil)
+		defer d.close()
+		synctest.Wait()
+		l.foreign(dot(1, 1, 5))
+		l.set(func() { l.slow = false })
+		l.event(store.Event{Kind: store.Confirmed})
+		expect(t, d)
+	})
+}
+
 // A read waits for a fetch of the head that began after it came, never for one
 // that was under way: that one may not know of a write that the reader has
 // seen acknowledged.
@@ -283,6 +299,25 @@ func TestNewEpoch(t *testing.T) {
 		synctest.Wait()
 		expect(t, d)
 		if d.witness.restarts != 2 {
+			t.Errorf("%d restarts", d.witness.restarts)
+		}
+	})
+}
+
+// The next number of another epoch is not the next operation: between the two
+// histories everything may differ.
+func TestForeignMessagesAreNotApplied(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, d *desk) {
+		d.log.foreign(dot(1, 1, 5))
+		synctest.Wait()
+		d.log.set(func() { // the same length, with something else in it
+			d.log.epoch = canvas.NewEpoch()
+			d.log.entries[0] = &canvas.Entry{Epoch: d.log.epoch, First: 1, Ops: []canvas.Op{dot(2, 2, 6)}}
+		})
+		d.log.foreign(dot(3, 3, 7))
+		time.Sleep(time.Millisecond)
+		expect(t, d)
+		if d.witness.restarts != 2 || testutil.ToFloat64(d.metrics.foreign) != 1 {
 			t.Errorf("%d restarts", d.witness.restarts)
 		}
 	})

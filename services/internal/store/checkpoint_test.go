@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/cloud-pixel/playground/services/canvas"
 	"github.com/cloud-pixel/playground/services/protocol"
@@ -231,6 +234,50 @@ func TestTrimKeepsWhatTheStoredCheckpointLacks(t *testing.T) {
 		trim(3) // 16 and later stay: retention 2 behind 18 is 17, and 18's entry begins with 16
 		if _, oldest, err := e.LogInfo(t.Context(), "main"); oldest != 16 || err != nil {
 			t.Fatalf("from %d, %v", oldest, err)
+		}
+	})
+}
+
+// between runs a function once, right before the first script of a client.
+type between struct {
+	once sync.Once
+	run  func()
+}
+
+func (b *between) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (b *between) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (b *between) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if strings.HasPrefix(cmd.Name(), "eval") {
+			b.once.Do(b.run)
+		}
+		return next(ctx, cmd)
+	}
+}
+
+// Whatever a process has read of the checkpoint before, it may be gone when the
+// script runs: another process has noticed a loss and begun an epoch, say.
+func TestTrimTrustsNoEarlierLook(t *testing.T) {
+	onEach(t, func(t *testing.T, e *env) {
+		s := protocol.NewSession()
+		at := e.create(t, "main")
+		for n := uint64(1); n <= 9; n++ {
+			at = e.append(t, "main", at, s, n).Position
+		}
+		if err := e.SaveCheckpoint(t.Context(), "main", pictureAt(at), nil); err != nil {
+			t.Fatal(err)
+		}
+		trimming := e.another(t, Options{Retention: 1})
+		trimming.client.AddHook(&between{run: func() { e.do(t, "DEL", keysOf("main").checkpoint()) }})
+		if n, err := trimming.Trim(t.Context(), "main"); n != 0 || err != nil {
+			t.Fatalf("dropped %d entries that no checkpoint holds, %v", n, err)
+		}
+		if all := len(e.read(t, "main")); all != 9 {
+			t.Fatalf("%d operations are left", all)
 		}
 	})
 }
