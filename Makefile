@@ -2,6 +2,7 @@
 
 GO      ?= go
 FUZZTIME ?= 10s
+SOAK     ?= 10m
 # Versions of the tools that are not part of go.mod: they are for people who
 # work on the project, and what they depend on is no concern of the services.
 GOLANGCI_LINT_VERSION := v2.15.0
@@ -11,7 +12,7 @@ LINTER   := build/bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 SERVICES := gateway api frontend playground
 
 .DELETE_ON_ERROR:
-.PHONY: help run build test unit web e2e lint vuln bench fuzz docs clean $(SERVICES:%=build/%)
+.PHONY: help run build test unit web e2e prove soak mutate lint vuln bench fuzz docs clean $(SERVICES:%=build/%)
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +44,16 @@ e2e: build/playground web/node_modules/.package-lock.json ## The page in a real 
 web/node_modules/.package-lock.json: web/package-lock.json
 	cd web && npm ci --ignore-scripts
 	@touch $@
+
+# Without the race detector: the services are the plain programs anyway, and
+# thousands of clients have to fit beside them.
+prove: ## Break every promise for minutes: kills, outages, lost messages, races, herds
+	scripts/install-test-deps
+	PROVE=full $(GO) test -count=1 -v -timeout 60m ./services/proofs/...
+
+soak: ## Mixed load for SOAK (10m): memory, goroutines and descriptors must stay flat
+	scripts/install-test-deps
+	SOAK=$(SOAK) $(GO) test -count=1 -v -timeout 24h -run '^TestSoak$$' ./services/proofs
 
 lint: $(LINTER) vuln ## Linters (import directions among them), stale generated files, known vulnerabilities
 	scripts/check-format
