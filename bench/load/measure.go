@@ -4,186 +4,189 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"sync"
-	"sync/atomic"
-	"text/tabwriter"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
-	"github.com/cloud-pixel/playground/services/canvas"
-	"github.com/cloud-pixel/playground/services/client"
+	"github.com/cloud-pixel/playground/bench/internal/swarm"
 	"github.com/cloud-pixel/playground/services/fleet"
 )
 
-// colours is how many writes can be told apart: each has a colour of its own.
-const colours = 1 << 24
+// Bounds of the parts of a measurement that wait for the system.
+const (
+	joinTime  = 2 * time.Minute
+	drainTime = time.Minute
+	// stuckTime is after how long without any progress the rest counts as
+	// lost.
+	stuckTime = 5 * time.Second
+)
 
-// receiver is one client and what it saw.
-type receiver struct {
-	*client.Client
-	latency *hdrhistogram.Histogram // µs
-	seen    uint64                  // writes of the measurement
+// moment is what is known at one point of a measurement.
+type moment struct {
+	machine machine
+	used    map[string]fleet.Usage
+	bytes   uint64
+	busy    time.Duration
 }
 
-// report is the outcome of a measurement.
-type report struct {
-	o          options
-	latency    *hdrhistogram.Histogram
-	writes     uint64
-	deliveries uint64
-	gaps       uint64
-	conflated  uint64
-	bytes      uint64
-	took       time.Duration
-	late       time.Duration // greatest delay of the generator itself
-	used       map[string]fleet.Usage
-}
-
-func measure(ctx context.Context, o options, s fleet.State) (*report, error) {
-	urls, err := s.GatewayURLs()
+func measure(ctx context.Context, o options, s *system) (_ *Result, err error) {
+	r := &Result{System: o.system, Codec: o.codec, Gateways: len(s.urls), APIs: len(s.apis), Fsync: o.fsync, Clients: o.clients, Rate: o.rate}
+	r.Machine.LoadBefore = loadAverage()
+	empty, err := s.usages()
 	if err != nil {
 		return nil, err
 	}
-	// due[c] is when the write of colour c was due, ns since start; 0: not part
-	// of the measurement.
-	due := make([]atomic.Int64, colours)
-	start := time.Now()
-	receivers := make([]*receiver, o.clients)
-	var head atomic.Uint64 // that any acknowledgement has told of
-	defer func() {
-		var closing sync.WaitGroup
-		for _, r := range receivers {
-			if r != nil {
-				closing.Go(func() { _ = r.Close() })
-			}
-		}
-		closing.Wait()
-	}()
-	codec := client.Binary
-	if o.json {
-		codec = client.JSON
-	}
-	for i := range receivers {
-		r := &receiver{latency: hdrhistogram.New(1, 60_000_000, 2)}
-		note := func(c canvas.Color, arrived time.Time) {
-			if at := due[c].Load(); at != 0 {
-				r.seen++
-				_ = r.latency.RecordValue(max(1, int64(arrived.Sub(start)-time.Duration(at))/1000))
-			}
-		}
-		c, err := client.Dial(ctx, client.Options{
-			URLs: []string{urls[i%len(urls)]}, Codec: codec, NoGrid: true, MaxOutbox: 1 << 16,
-			OnAck: func(a client.Acked) {
-				for seen := head.Load(); a.Seq > seen && !head.CompareAndSwap(seen, a.Seq); seen = head.Load() {
-				}
-			},
-			OnUpdate: func(u client.Update) {
-				for _, op := range u.Ops {
-					note(op.Pixels[0].Color, u.Arrived)
-				}
-				for _, cell := range u.Cells {
-					note(cell.Color, u.Arrived)
-				}
-			},
-		})
-		if err != nil {
-			return nil, fmt.Errorf("client %d: %w", i, err)
-		}
-		r.Client = c
-		receivers[i] = r
-	}
-
-	r := &report{o: o, latency: hdrhistogram.New(1, 60_000_000, 2)}
-	interval := time.Duration(float64(time.Second) / o.rate)
-	begin := time.Now().Add(10 * time.Millisecond)
-	from, until := begin.Add(o.warmUp), begin.Add(o.warmUp+o.duration)
-	var before map[string]fleet.Usage
-	var bytesBefore uint64
-	for k := 0; ; k++ {
-		at := begin.Add(time.Duration(k) * interval)
-		if at.After(until) || ctx.Err() != nil {
-			break
-		}
-		if d := time.Until(at); d > 0 {
-			time.Sleep(d)
-		}
-		colour := canvas.Color(k % colours)
-		if !at.Before(from) {
-			if before == nil {
-				if before, err = usages(s); err != nil {
-					return nil, err
-				}
-				bytesBefore = received(receivers)
-			}
-			due[colour].Store(int64(at.Sub(start)))
-			r.writes++
-			r.late = max(r.late, time.Since(at))
-		}
-		point := canvas.Pixel{X: uint16(k % 50), Y: uint16(k / 50 % 50), Color: colour}
-		if _, err := receivers[k%o.clients].Draw(ctx, point); err != nil {
-			return nil, err
-		}
-	}
-	// Everything that was written is awaited, then counted.
-	flush, cancel := context.WithTimeout(ctx, 30*time.Second)
+	joining, cancel := context.WithTimeout(ctx, joinTime)
 	defer cancel()
-	for _, c := range receivers {
-		if err := c.Flush(flush); err != nil {
-			return nil, errors.Join(errors.New("not everything was acknowledged"), err)
-		}
+	// One more connection belongs to who checks the picture.
+	silent := 0
+	if o.system == reference {
+		silent = 1
 	}
-	for _, c := range receivers {
-		if err := c.WaitFor(flush, head.Load()); err != nil {
-			return nil, errors.Join(errors.New("a client did not get everything"), err)
-		}
-	}
-	r.took = time.Since(from)
-	after, err := usages(s)
+	w, err := swarm.Dial(joining, swarm.Options{
+		Wire: o.wire(), URLs: s.urls, Clients: o.clients, Silent: silent, Width: o.width, Height: o.height, Pictures: o.pictures,
+	})
 	if err != nil {
 		return nil, err
 	}
-	r.bytes = received(receivers) - bytesBefore
-	r.used = after
-	for kind, u := range after {
-		u.CPU -= before[kind].CPU
-		r.used[kind] = u
+	defer func() { err = errors.Join(err, w.Close()) }()
+	check, err := newChecker(joining, o, s)
+	if err != nil {
+		return nil, err
 	}
-	for _, c := range receivers {
-		_ = c.Close() // its counters and histogram are quiet from here on
-		r.latency.Merge(c.latency)
-		r.deliveries += c.seen
-		stats := c.Stats()
-		r.gaps += stats.Gaps + stats.OutOfOrder
-		r.conflated += stats.Conflated
+	defer check.close()
+	wait(ctx, o.settle)
+	rest, err := s.usages()
+	if err != nil {
+		return nil, err
 	}
+	r.BytesPerConnected = float64(rest["gateway"].Memory-empty["gateway"].Memory) / float64(w.Len())
+
+	schedule := swarm.Schedule{
+		Begin: time.Now().Add(50 * time.Millisecond), Interval: time.Duration(float64(time.Second) / o.rate),
+		From: int(o.rate * o.warmUp.Seconds()), Writes: int(o.rate * (o.warmUp + o.duration).Seconds()),
+		Clients: o.senders(), Block: o.block, Width: o.width, Height: o.height, Base: w.Position(),
+	}
+	sent := make(chan swarm.Sent, 1)
+	go func() { sent <- w.Send(ctx, schedule) }()
+	from, _ := schedule.Window()
+	wait(ctx, time.Until(from))
+	before, err := look(s, w)
+	if err != nil {
+		return nil, errors.Join(err, drop(sent))
+	}
+	done := <-sent
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	r.Problem = drain(ctx, w, schedule, o.system == reference)
+	took := time.Since(from)
+	after, err := look(s, w)
+	if err != nil {
+		return nil, err
+	}
+	r.fill(before, after, done, took, s)
+	if err := check.compare(ctx, w, r); err != nil {
+		return nil, err
+	}
+	record, err := w.Record()
+	if err != nil {
+		return nil, err
+	}
+	r.count(record)
+	r.warn()
 	return r, nil
 }
 
-func received(all []*receiver) (n uint64) {
-	for _, r := range all {
-		n += r.Stats().Bytes
+// drop waits for a sender that was told to stop.
+func drop(sent <-chan swarm.Sent) error { <-sent; return nil }
+
+// wait waits for some time, or for the end of ctx.
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
-	return n
 }
 
-func (r *report) print(w io.Writer) {
-	codec := "binary"
-	if r.o.json {
-		codec = "JSON"
+func look(s *system, w *swarm.Swarm) (m moment, err error) {
+	if m.machine, err = readMachine(); err != nil {
+		return m, err
 	}
-	ms := func(q float64) float64 { return float64(r.latency.ValueAtQuantile(q)) / 1000 }
-	servers := r.used["gateway"].CPU + r.used["api"].CPU + r.used["redis"].CPU
-	owed := r.writes * uint64(r.o.clients)
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	defer t.Flush()
-	fmt.Fprintf(t, "%d clients × %.0f writes/s, %s, %d gateways, %d apis, %v\n\n", r.o.clients, r.o.rate, codec, r.o.gateways, r.o.apis, r.o.duration)
-	fmt.Fprintf(t, "latency, due → arrival\tp50 %.2f ms\tp95 %.2f ms\tp99 %.2f ms\tmax %.1f ms\n", ms(50), ms(95), ms(99), float64(r.latency.Max())/1000)
-	fmt.Fprintf(t, "delivered\t%d of %d\t%.2f %%\t%d conflated\t%d gaps\n", r.deliveries, owed, 100*float64(r.deliveries)/float64(owed), r.conflated, r.gaps)
-	fmt.Fprintf(t, "deliveries\t%.0f /s\t%.0f per server CPU s\t%.0f B each\t\n", float64(r.deliveries)/r.took.Seconds(), float64(r.deliveries)/servers.Seconds(), float64(r.bytes)/float64(max(1, r.deliveries)))
-	for _, kind := range []string{"gateway", "api", "redis", "generator"} {
-		fmt.Fprintf(t, "%s\t%.2f CPU s\t%.0f MB\t\t\n", kind, r.used[kind].CPU.Seconds(), float64(r.used[kind].Memory)/1e6)
+	m.bytes, m.busy = w.Load()
+	m.used, err = s.usages()
+	return m, err
+}
+
+// drain waits until every write was acknowledged and every connection has what
+// the log had then. It gives up, and says why, when nothing moves any more.
+func drain(ctx context.Context, w *swarm.Swarm, schedule swarm.Schedule, counting bool) string {
+	begin, moved := time.Now(), time.Now()
+	var last [2]uint64
+	for ctx.Err() == nil {
+		acked, head := w.Acked()
+		if counting {
+			head = acked // there are no positions: every write is one
+		}
+		have, live := w.Received(head)
+		if acked >= uint64(schedule.Writes) && have == live {
+			return ""
+		}
+		if now := [2]uint64{acked, w.Total()}; now != last {
+			last, moved = now, time.Now()
+		}
+		if time.Since(moved) > stuckTime || time.Since(begin) > drainTime {
+			return fmt.Sprintf("gave up after %v: %d of %d writes acknowledged, %d of %d clients have all",
+				time.Since(begin).Round(time.Second), acked, schedule.Writes, have, live)
+		}
+		wait(ctx, 5*time.Millisecond)
 	}
-	fmt.Fprintf(t, "the generator was late by at most\t%.1f ms\t\t\t\n", float64(r.late.Microseconds())/1000)
+	return ctx.Err().Error()
+}
+
+// fill notes what lies between two moments.
+func (r *Result) fill(before, after moment, sent swarm.Sent, took time.Duration, s *system) {
+	r.Seconds = took.Seconds()
+	r.Writes, r.Owed = sent.Writes, sent.Writes*uint64(r.Clients)
+	r.CPU, r.Memory = map[string]float64{}, map[string]int64{}
+	known := 0.0
+	for kind, u := range after.used {
+		r.CPU[kind] = (u.CPU - before.used[kind].CPU).Seconds()
+		r.Memory[kind] = u.Memory
+		known += r.CPU[kind]
+	}
+	r.BytesPerDelivery = float64(after.bytes - before.bytes) // until count divides it
+	r.Generator.LateP50 = float64(sent.Late.ValueAtQuantile(50)) / 1000
+	r.Generator.LateP99 = float64(sent.Late.ValueAtQuantile(99)) / 1000
+	r.Generator.LateMax = float64(sent.Late.Max()) / 1000
+	r.Generator.Held = sent.Held
+	r.Machine.Seconds = after.machine.at.Sub(before.machine.at).Seconds()
+	r.Generator.ReaderBusy = (after.busy - before.busy).Seconds() / r.Machine.Seconds
+	r.Machine.Busy = (after.machine.busy - before.machine.busy).Seconds()
+	r.Machine.Foreign = max(0, r.Machine.Busy-known)
+	r.Machine.Steal = (after.machine.steal - before.machine.steal).Seconds()
+}
+
+// count notes what the swarm has seen.
+func (r *Result) count(c *swarm.Record) {
+	r.Latency, r.Acked = timesOf(c.Latency), timesOf(c.Acked)
+	r.Deliveries = c.Single + c.InRanges
+	r.Conflated = c.Covered - min(c.Covered, c.InRanges)
+	r.Missing = r.Owed - min(r.Owed, c.Single+c.Covered)
+	r.Gaps, r.Repeats, r.Refused, r.Closed = c.Gaps, c.Repeats, c.Refused, c.Closed
+	if c.Resyncs > 0 {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("%d clients were told to load the picture by REST", c.Resyncs))
+	}
+	if c.Unexpected > 0 {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("%d messages had no meaning here", c.Unexpected))
+	}
+	cpu := 0.0
+	for _, kind := range servers {
+		cpu += r.CPU[kind]
+	}
+	if cpu > 0 {
+		r.PerCPUSecond = float64(r.Deliveries) / cpu
+	}
+	r.PerSecond = float64(r.Deliveries) / r.Seconds
+	r.BytesPerDelivery /= float64(max(1, r.Deliveries))
 }
