@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"strconv"
 	"strings"
 	"time"
 
@@ -48,7 +47,7 @@ func (s *Store) Session(ctx context.Context, id string, session protocol.Session
 
 func orZero(digits string) string {
 	if digits == "" {
-		return strconv.Itoa(0)
+		return "0"
 	}
 	return digits
 }
