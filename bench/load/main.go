@@ -18,6 +18,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -171,7 +172,12 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
-	r, err := measure(ctx, o, s)
+	var r printer
+	if o.joins > 0 {
+		r, err = joins(ctx, o, s)
+	} else {
+		r, err = measure(ctx, o, s)
+	}
 	if err != nil {
 		return err
 	}
@@ -190,3 +196,6 @@ func run(ctx context.Context, o options) (err error) {
 	r.print(os.Stdout)
 	return os.WriteFile(o.out, text, 0o600)
 }
+
+// printer is a result that can be shown to people.
+type printer interface{ print(io.Writer) }
