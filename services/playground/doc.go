@@ -14,6 +14,12 @@
 // are started again when they die, with the same name and, when it is free,
 // the same port; they stop when this program does, however it ends.
 //
+// A second use is that of an operator, on the Redis of any running system:
+//
+//	playground canvas export|import|verify FILE
+//
+// backs up, restores and audits a canvas.
+//
 //	main.go       flags and signals
 //	options.go    what can be asked for
 //	run.go        starts everything, stops it in order
@@ -27,4 +33,6 @@
 //	proxy.go      routes, and fails over to the next instance
 //	state.go      the file that tells scripts what runs where
 //	store.go      the embedded store or the given Redis
+//	canvas.go     the commands on a canvas: flags, Redis, exit codes
+//	canvas_commands.go   export, import and verify
 package main

@@ -18,6 +18,11 @@ func run() int {
 	if name := os.Getenv(childVariable); name != "" {
 		return child(name, services)
 	}
+	if len(os.Args) > 1 && os.Args[1] == "canvas" {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		return runCanvas(ctx, os.Args[2:], terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.LookupEnv})
+	}
 	o, err := parseFlags(os.Args[1:], os.Stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):

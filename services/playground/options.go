@@ -1,12 +1,10 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"net"
-	"net/url"
 
 	"github.com/cloud-pixel/playground/services/internal/config"
 )
@@ -48,7 +46,7 @@ func parseFlags(args []string, output io.Writer) (Options, error) {
 	f.StringVar(&o.Redis, "redis", "", "`URL` of a Redis to use instead of an embedded store; one with a password belongs in the environment variable REDIS_URL")
 	f.StringVar(&o.State, "state", "", "`file` to keep up to date with what runs where, as JSON")
 	f.Usage = func() {
-		_, _ = fmt.Fprint(output, "The whole pixel playground on one port.\n\nUsage: playground [flags]\n\n")
+		_, _ = fmt.Fprint(output, "The whole pixel playground on one port.\n\nUsage: playground [flags]\n       playground canvas export|import|verify …  (playground canvas -h tells more)\n\n")
 		f.PrintDefaults()
 		_, _ = fmt.Fprint(output, "\nThe services also read their settings from the environment, as they do on their own.\n")
 	}
@@ -77,17 +75,7 @@ func (o Options) Validate() error {
 			return fmt.Errorf("-%s %d is not from 0 to %d", name, n, maxProcesses)
 		}
 	}
-	if o.Redis == "" {
-		return nil
-	}
-	u, err := url.Parse(o.Redis)
-	if err != nil || u.Host == "" || u.Scheme != "redis" && u.Scheme != "rediss" {
-		return errors.New("-redis is not a URL like redis://host:6379")
-	}
-	if _, has := u.User.Password(); has || u.Query().Has("password") {
-		return errors.New("-redis has a password in it, which others can read on the command line; set REDIS_URL in the environment instead")
-	}
-	return nil
+	return checkRedisFlag(o.Redis)
 }
 
 // processes tells whether each service is to be a process of its own.
