@@ -46,11 +46,20 @@ func measure(t *testing.T, ctx context.Context, p fleet.Process) footprint {
 
 func debug(t *testing.T, ctx context.Context, p fleet.Process, path string) []byte {
 	t.Helper()
-	text, err := get(ctx, "http://"+p.DebugAddr+path)
-	if err != nil {
-		t.Fatalf("%s: %v", p.Pod, err)
+	return ask(t, ctx, p, "http://"+p.DebugAddr+path)
+}
+
+// ask asks a process that is there, however busy it may be.
+func ask(t *testing.T, ctx context.Context, p fleet.Process, url string) (text []byte) {
+	t.Helper()
+	var err error
+	for range 5 {
+		if text, err = get(ctx, url); err == nil {
+			return text
+		}
 	}
-	return text
+	t.Fatalf("%s: %v", p.Pod, err)
+	return nil
 }
 
 // runtimeNumber finds "# name = number" in a heap profile.
@@ -85,10 +94,7 @@ func leastOf(t *testing.T, ctx context.Context, p fleet.Process) footprint {
 // labels contain each of the texts.
 func metric(t *testing.T, ctx context.Context, p fleet.Process, name string, labels ...string) float64 {
 	t.Helper()
-	text, err := get(ctx, "http://"+p.Addr+"/metrics")
-	if err != nil {
-		t.Fatalf("%s: %v", p.Pod, err)
-	}
+	text := ask(t, ctx, p, "http://"+p.Addr+"/metrics")
 	sum, found := 0.0, false
 	lines := bufio.NewScanner(bytes.NewReader(text))
 	for lines.Scan() {
