@@ -52,8 +52,21 @@ type crowd struct {
 	urls                []string // of gateways: they take turns
 }
 
-// start connects a crowd, both codecs mixed, and lets it draw.
+// start connects a crowd and lets it draw.
 func (c crowd) start(t *testing.T, ctx context.Context) painters {
+	t.Helper()
+	all := c.join(t, ctx)
+	for _, p := range all {
+		if err := p.WaitReady(ctx); err != nil {
+			t.Fatalf("%s: %v (last: %v)", p.name, err, p.LastError())
+		}
+	}
+	all.draw(t, ctx)
+	return all
+}
+
+// join lets a crowd, both codecs mixed, try to connect until it can.
+func (c crowd) join(t *testing.T, ctx context.Context) painters {
 	t.Helper()
 	all, floor := make(painters, c.numbered+c.anonymous), new(atomic.Uint64)
 	for i := range all {
@@ -77,12 +90,6 @@ func (c crowd) start(t *testing.T, ctx context.Context) painters {
 		t.Cleanup(func() { _ = p.Close() })
 		all[i] = p
 	}
-	for _, p := range all {
-		if err := p.WaitReady(ctx); err != nil {
-			t.Fatalf("%s: %v (last: %v)", p.name, err, p.LastError())
-		}
-	}
-	all.draw(t, ctx)
 	return all
 }
 
