@@ -73,8 +73,8 @@ func TestChurn(t *testing.T) {
 	t.Logf("after %d visits %v", half, before)
 	t.Logf("after %d visits %v; %d drew; Redis %d, then %d KiB", 2*half, after, drew.Load(), memory>>10, memoryAfter>>10)
 
-	// A visit that leaves 2 KiB behind is more than the short form's bound.
-	if most := before.heap + pick(int64(half)*2048, before.heap/20); after.heap > most {
+	// A visit that leaves 512 bytes behind is more than the short form's bound.
+	if most := before.heap + pick(int64(half)*512, before.heap/20); after.heap > most {
 		t.Errorf("the heap went from %d to %d KiB over %d visits", before.heap>>10, after.heap>>10, half)
 	}
 	// A probe or two may be under way at each measurement.
