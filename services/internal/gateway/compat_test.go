@@ -100,6 +100,17 @@ func TestOldClientsSeeEachOther(t *testing.T) {
 			}
 		}
 	})
+	t.Run("each draws", func(t *testing.T) {
+		for i, c := range everybody {
+			n := len(sender.messages("pixel_updated"))
+			c.say(t, fmt.Sprintf(`{"type":"pixel_update","x":%d,"y":48,"color":"#010203"}`, i))
+			for _, other := range everybody {
+				if m := other.await(t, n+1, "pixel_updated")[n]; m.fields["x"] != float64(i) || m.fields["y"] != 48.0 {
+					t.Errorf("got %s", m.text)
+				}
+			}
+		}
+	})
 	for i, c := range everybody {
 		if unwanted := c.messages("ack", "error", "status", "position", "resync", "canvas_reset"); len(unwanted) > 0 {
 			t.Errorf("client %d got what it cannot know: %s", i, texts(unwanted))

@@ -278,12 +278,14 @@ func TestPictureMeetsTheHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(canvas.Spec{Width: 4, Height: 4, Background: canvas.White}, Options{HistoryOps: 4})
 		defer s.close()
-		s.join(Binary, 1<<20, nil, nil)
+		first := s.join(Binary, 1<<20, nil, nil)
 		s.settle()
+		_ = first.pipe.Close()
+		s.hub.Leave(first.conn)
+		s.viewers = nil
 		for i := range 10 {
 			s.publish(paint(i%4, i%3, canvas.Color(i)))
 		}
-		s.settle()
 		late := s.join(Binary, 4096, nil, nil)
 		synctest.Wait()
 		late.look()

@@ -6,9 +6,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/cloud-pixel/playground/services/canvas"
+	"github.com/cloud-pixel/playground/services/protocol"
 )
 
 // dials counts the connections that a client makes.
@@ -27,37 +29,47 @@ func (d *dials) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 	return next
 }
 
-// A command that times out is tried once, and its caller hears of it: else an
-// earlier try could still be under way when the caller tries again. Each try
-// would take a new connection, since the one that timed out is of no use.
+// A command whose connection breaks is tried once, and its caller hears of it:
+// else an earlier try could still be under way when the caller tries again.
+// Each try would take a new connection.
 func TestEachCallIsTriedOnce(t *testing.T) {
-	silent, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	broken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var accepting sync.WaitGroup
-	accepting.Go(func() {
+	var serving sync.WaitGroup
+	serving.Go(func() {
 		for {
-			c, err := silent.Accept()
+			c, err := broken.Accept()
 			if err != nil {
 				return
 			}
-			defer c.Close()
+			_, _ = c.Read(make([]byte, 64)) // it takes the command and dies
+			_ = c.Close()
 		}
 	})
-	defer accepting.Wait()
-	defer silent.Close()
-	s, err := Open(Options{URL: "redis://" + silent.Addr().String(), ReadTimeout: 20 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	var d dials
-	s.client.AddHook(&d)
-	if _, err := s.Meta(t.Context(), "main"); err == nil {
-		t.Fatal("a server that never answers has answered")
-	}
-	if n := d.n.Load(); n != 1 {
-		t.Errorf("%d tries", n)
+	defer serving.Wait()
+	defer broken.Close()
+	for _, name := range []string{"append", "meta"} {
+		t.Run(name, func(t *testing.T) {
+			s, err := Open(Options{URL: "redis://" + broken.Addr().String()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			var d dials
+			s.client.AddHook(&d)
+			if name == "append" {
+				_, err = s.Append(t.Context(), "main", canvas.Position{}, paint(protocol.NewSession(), 1))
+			} else {
+				_, err = s.Meta(t.Context(), "main")
+			}
+			if err == nil {
+				t.Fatal("a server that dies has answered")
+			}
+			if n := d.n.Load(); n != 1 {
+				t.Errorf("%d tries", n)
+			}
+		})
 	}
 }
