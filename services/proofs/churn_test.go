@@ -45,7 +45,7 @@ func TestChurn(t *testing.T) {
 	var drew atomic.Int64
 	draw(t, ctx, watcher, []canvas.Pixel{{Color: 1}})
 	drew.Add(1)
-	eventually(t, ctx, "a checkpoint", func() bool { return lasting(t, ctx, store)["{canvas:main}:checkpoint"] == 1 })
+	soon(t, ctx, "a checkpoint", func() bool { return lasting(t, ctx, store)["{canvas:main}:checkpoint"] == 1 })
 	churn := func() {
 		t.Helper()
 		var next atomic.Int64
@@ -64,7 +64,7 @@ func TestChurn(t *testing.T) {
 		if t.Failed() {
 			t.FailNow()
 		}
-		eventually(t, ctx, "the watcher is alone again", alone)
+		soon(t, ctx, "the watcher is alone again", alone)
 	}
 	churn()
 	before, keys, memory := leastOf(t, ctx, gateway), lasting(t, ctx, store), redisMemory(t, ctx, store)

@@ -9,9 +9,22 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cloud-pixel/playground/services/fleet"
 )
+
+// patience is how long these tests wait for one thing that must come about by
+// itself.
+const patience = 45 * time.Second
+
+// soon is eventually with patience.
+func soon(t *testing.T, ctx context.Context, what string, holds func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	eventually(t, ctx, what, holds)
+}
 
 // footprint is what a process holds when it has nothing to do.
 type footprint struct {

@@ -177,7 +177,7 @@ func TestThunderingHerd(t *testing.T) {
 			more := func(n int64) {
 				t.Helper()
 				until := painted.Load() + n
-				eventually(t, ctx, "people draw", func() bool { return painted.Load() >= until })
+				soon(t, ctx, "people draw", func() bool { return painted.Load() >= until })
 			}
 			more(50)
 
@@ -193,7 +193,7 @@ func TestThunderingHerd(t *testing.T) {
 			_ = m.take(t, ctx)
 			struck := time.Now()
 			affected := row.strike(t, f, h)
-			eventually(t, ctx, "everybody is back", func() bool { return returned(affected, before) })
+			soon(t, ctx, "everybody is back", func() bool { return returned(affected, before) })
 			took := time.Since(struck)
 			during := m.tally(m.take(t, ctx))
 			more(50)

@@ -72,14 +72,14 @@ func TestStoppedClientsCostLittle(t *testing.T) {
 					}
 					c.Start(ctx)
 					t.Cleanup(func() { _ = c.Close() })
-					eventually(t, ctx, "the gateway has one more", func() bool { return connections() == n+2 })
+					soon(t, ctx, "the gateway has one more", func() bool { return connections() == n+2 })
 				} else {
 					connect(t, ctx, o)
 					one.hold()
 				}
 				paint(row.strokes, row.pixels)
 			}
-			eventually(t, ctx, "all sockets are full", func() bool {
+			soon(t, ctx, "all sockets are full", func() bool {
 				paint(row.strokes, row.pixels)
 				return metric(t, ctx, gateway, "pixel_hub_blocked_writes_total") >= full+float64(clients)
 			})
@@ -90,7 +90,7 @@ func TestStoppedClientsCostLittle(t *testing.T) {
 			for _, one := range lines {
 				one.sever()
 			}
-			eventually(t, ctx, "the clients are gone", func() bool { return connections() == 1 })
+			soon(t, ctx, "the clients are gone", func() bool { return connections() == 1 })
 			without := leastOf(t, ctx, gateway)
 			each := int(with.heap+with.stacks-without.heap-without.stacks) / clients
 			t.Logf("%d KiB for each of %d clients; with them %v, without %v", each>>10, clients, with, without)
@@ -103,6 +103,8 @@ func TestStoppedClientsCostLittle(t *testing.T) {
 
 func flush(t *testing.T, ctx context.Context, c *client.Client) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	if err := c.Flush(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func ballast(t *testing.T, ctx context.Context, by *client.Client, gateway fleet
 	const full = "pixel_hub_blocked_writes_total"
 	before := metric(t, ctx, gateway, full)
 	stroke := make([]canvas.Pixel, 500)
-	eventually(t, ctx, fmt.Sprintf("%d full sockets", sockets), func() bool {
+	soon(t, ctx, fmt.Sprintf("%d full sockets", sockets), func() bool {
 		draw(t, ctx, by, scatter(stroke, 64))
 		return metric(t, ctx, gateway, full) >= before+float64(sockets)
 	})
@@ -81,9 +81,7 @@ func draw(t *testing.T, ctx context.Context, c *client.Client, pixels ...[]canva
 			t.Fatal(err)
 		}
 	}
-	if err := c.Flush(ctx); err != nil {
-		t.Fatal(err)
-	}
+	flush(t, ctx, c)
 }
 
 // latencies measures how long pixels take from a client that draws them to all
@@ -174,7 +172,7 @@ func TestStoppedClientHoldsUpNobody(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		eventually(t, ctx, "the others have everything", func() bool { return l.count() >= draws*others })
+		soon(t, ctx, "the others have everything", func() bool { return l.count() >= draws*others })
 		all := l.take()
 		if len(all) != draws*others {
 			t.Errorf("%d deliveries, want %d", len(all), draws*others)
@@ -235,7 +233,7 @@ func TestStoppedClientIsClosed(t *testing.T) {
 				closed := metric(t, ctx, gateway, "pixel_hub_slow_consumers_total")
 				line.hold()
 				ballast(t, ctx, bulk, gateway, 1)
-				eventually(t, ctx, "the gateway gives the client up", func() bool {
+				soon(t, ctx, "the gateway gives the client up", func() bool {
 					draw(t, ctx, bulk, []canvas.Pixel{{Color: 1}})
 					return metric(t, ctx, gateway, "pixel_hub_slow_consumers_total") > closed
 				})

@@ -164,7 +164,7 @@ func (s *soak) round(t *testing.T, ctx context.Context, round int) {
 	}
 	// The checkpoint may be late by what it is renewed for, and an entry is
 	// dropped as a whole.
-	eventually(t, ctx, "the log is trimmed", func() bool {
+	soon(t, ctx, "the log is trimmed", func() bool {
 		s.length = s.tail.length(t, ctx)
 		return s.length <= int64(soakRetention+2*soakCheckpoint)
 	})
