@@ -25,6 +25,8 @@ const (
 type gathering struct {
 	all   []*witness
 	acked atomic.Int64 // operations, of everybody
+	// brush makes the n-th operation of painter i, of at most this many pixels.
+	brush func(i, n, most int) []canvas.Pixel
 
 	enough  chan struct{}
 	drawing sync.WaitGroup
@@ -36,7 +38,7 @@ type gathering struct {
 // one in JSON.
 func gather(t *testing.T, ctx context.Context, f *fleet.Fleet, n int) *gathering {
 	t.Helper()
-	g := &gathering{enough: make(chan struct{})}
+	g := newGathering(stroke)
 	for i := range n {
 		o := client.Options{URLs: []string{wsURL(t, f)}}
 		if i%2 == 1 {
@@ -45,6 +47,10 @@ func gather(t *testing.T, ctx context.Context, f *fleet.Fleet, n int) *gathering
 		g.all = append(g.all, watch(t, ctx, fmt.Sprintf("painter %d", i), o))
 	}
 	return g
+}
+
+func newGathering(brush func(i, n, most int) []canvas.Pixel) *gathering {
+	return &gathering{brush: brush, enough: make(chan struct{})}
 }
 
 // pace is when a witness draws next.
@@ -64,6 +70,7 @@ func (g *gathering) start(ctx context.Context, p pace) {
 		for range p.window {
 			turn <- time.Time{}
 		}
+		w.mu.Lock()
 		w.onAck = func(client.Acked) {
 			g.acked.Add(1)
 			select {
@@ -71,6 +78,7 @@ func (g *gathering) start(ctx context.Context, p pace) {
 			default: // the last operation took no turn
 			}
 		}
+		w.mu.Unlock()
 		g.drawing.Go(func() {
 			next := (<-chan time.Time)(turn)
 			if p.window == 0 {
@@ -88,6 +96,10 @@ func (g *gathering) start(ctx context.Context, p pace) {
 // paint draws at each turn, and in the end one pixel more: the log then ends
 // with an operation that comes as one message in both codecs.
 func (g *gathering) paint(ctx context.Context, i int, w *witness, turn <-chan time.Time) error {
+	most := canvas.MaxPixels
+	if w.json {
+		most = 1
+	}
 	for n := 0; ; n++ {
 		select {
 		case <-ctx.Done():
@@ -95,7 +107,7 @@ func (g *gathering) paint(ctx context.Context, i int, w *witness, turn <-chan ti
 		case <-w.Done():
 			return fmt.Errorf("%s has ended: %w", w.name, w.Err())
 		case <-g.enough:
-			if err := w.paint(ctx, dab(i, n, 0)); err != nil {
+			if err := w.paint(ctx, g.brush(i, n, 1)...); err != nil {
 				return err
 			}
 			if err := w.Flush(ctx); err != nil {
@@ -104,16 +116,21 @@ func (g *gathering) paint(ctx context.Context, i int, w *witness, turn <-chan ti
 			return nil
 		case <-turn:
 		}
-		pixels := []canvas.Pixel{dab(i, n, 0)}
-		if !w.json && n%20 == i%20 {
-			for k := 1; k < 50; k++ {
-				pixels = append(pixels, dab(i, n, k))
-			}
-		}
-		if err := w.paint(ctx, pixels...); err != nil {
+		if err := w.paint(ctx, g.brush(i, n, most)...); err != nil {
 			return err
 		}
 	}
+}
+
+// stroke is one pixel mostly, and fifty in every twentieth operation.
+func stroke(i, n, most int) []canvas.Pixel {
+	pixels := []canvas.Pixel{dab(i, n, 0)}
+	if n%20 == i%20 {
+		for k := 1; k < min(most, 50); k++ {
+			pixels = append(pixels, dab(i, n, k))
+		}
+	}
+	return pixels
 }
 
 // dab is the k-th pixel of the n-th operation of painter i. No two operations
@@ -137,10 +154,33 @@ func (g *gathering) await(t *testing.T, ctx context.Context, n int) {
 	eventually(t, ctx, fmt.Sprintf("%d more acknowledgements", n), func() bool { return g.acked.Load() >= until })
 }
 
+// dawdle lets a witness look at an update only when the gathering has had so
+// many more operations acknowledged since the last time, or draws no more.
+func (g *gathering) dawdle(ctx context.Context, w *witness, step int) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	context.AfterFunc(ctx, tick.Stop)
+	next := int64(0)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.onUpdate = func() {
+		for g.acked.Load() < next {
+			select {
+			case <-ctx.Done():
+				return
+			case <-g.enough:
+				return
+			case <-tick.C:
+			}
+		}
+		next = g.acked.Load() + int64(step)
+	}
+}
+
 // check compares everything with the log: what each of the gathering drew and was
 // told, each api, each gateway, and what Redis has stored. others, unless nil,
-// is called for each operation that none of the gathering has drawn.
-func (g *gathering) check(t *testing.T, ctx context.Context, f *fleet.Fleet, redisURL string, others func(canvas.Op) error) {
+// is called for each operation that none of the gathering has drawn. It returns
+// the log.
+func (g *gathering) check(t *testing.T, ctx context.Context, f *fleet.Fleet, redisURL string, others func(canvas.Op) error) *replay {
 	t.Helper()
 	r := readTruth(t, ctx, redisURL).replayed(t)
 	ours := map[uint32]bool{}
@@ -165,4 +205,5 @@ func (g *gathering) check(t *testing.T, ctx context.Context, f *fleet.Fleet, red
 	r.checkAPIs(t, ctx, f)
 	r.checkGateways(t, ctx, f)
 	r.checkStored(t, ctx, redisURL)
+	return r
 }

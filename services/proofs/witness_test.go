@@ -27,12 +27,14 @@ type witness struct {
 	// Of the one goroutine that draws.
 	drawn uint64
 
-	// onAck, onCut and onBack are called after the account was written.
-	onAck  func(client.Acked)
-	onCut  func(cut)
-	onBack func(client.Recovery)
+	mu sync.Mutex
+	// These are called after the account was written, without mu, unless they
+	// are nil.
+	onUpdate func()
+	onAck    func(client.Acked)
+	onCut    func(cut)
+	onBack   func(client.Recovery)
 
-	mu      sync.Mutex
 	at      uint64       // position of what was told last
 	before  uint64       // position before that
 	prev    uint64       // where the update that was told last begins
@@ -65,8 +67,27 @@ func watch(t *testing.T, ctx context.Context, name string, o client.Options) *wi
 	t.Helper()
 	w := &witness{name: name, json: o.Codec == client.JSON}
 	o.Name = name
-	o.OnUpdate, o.OnAck, o.OnResume = w.updated, w.acknowledged, w.resumed
-	o.OnDisconnect = func(code int, reason string) { w.cutOff(cut{w.Pod(), code, reason, time.Now()}) }
+	o.OnUpdate = func(u client.Update) {
+		if then := w.updated(u); then != nil {
+			then()
+		}
+	}
+	o.OnAck = func(a client.Acked) {
+		if then := w.acknowledged(a); then != nil {
+			then(a)
+		}
+	}
+	o.OnDisconnect = func(code int, reason string) {
+		c := cut{w.Pod(), code, reason, time.Now()}
+		if then := w.cutOff(c); then != nil {
+			then(c)
+		}
+	}
+	o.OnResume = func(r client.Recovery) {
+		if then := w.resumed(r); then != nil {
+			then(r)
+		}
+	}
 	o.OnRefused = func(r client.Refused) {
 		if r.Final {
 			w.mu.Lock()
@@ -94,7 +115,7 @@ func (w *witness) fault(format string, args ...any) {
 	}
 }
 
-func (w *witness) updated(u client.Update) {
+func (w *witness) updated(u client.Update) (then func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
@@ -131,6 +152,7 @@ func (w *witness) updated(u client.Update) {
 			w.commit()
 		}
 	}
+	return w.onUpdate
 }
 
 // order checks that an update begins where the one before ended. A range may
@@ -153,29 +175,26 @@ func (w *witness) commit() {
 
 func (w *witness) note(t told) { w.told = append(w.told, t) }
 
-func (w *witness) acknowledged(a client.Acked) {
+func (w *witness) acknowledged(a client.Acked) (then func(client.Acked)) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	if want := uint64(len(w.acked)) + 1; a.Op != want {
 		w.fault("operation %d was acknowledged where %d had to be", a.Op, want)
 	}
 	w.acked = append(w.acked, a)
-	w.mu.Unlock()
-	if w.onAck != nil {
-		w.onAck(a)
-	}
+	return w.onAck
 }
 
-func (w *witness) cutOff(c cut) {
+func (w *witness) cutOff(c cut) (then func(cut)) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.cuts = append(w.cuts, c)
-	w.mu.Unlock()
-	if w.onCut != nil {
-		w.onCut(c)
-	}
+	return w.onCut
 }
 
-func (w *witness) resumed(r client.Recovery) {
+func (w *witness) resumed(r client.Recovery) (then func(client.Recovery)) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	switch p := r.Position.Seq; {
 	case r.Kind != client.Continued: // the picture was seen by updated
 	case p == w.at:
@@ -186,10 +205,7 @@ func (w *witness) resumed(r client.Recovery) {
 		w.fault("resumed at %d after %d", p, w.at)
 	}
 	w.back = append(w.back, r)
-	w.mu.Unlock()
-	if w.onBack != nil {
-		w.onBack(r)
-	}
+	return w.onBack
 }
 
 // paint draws the witness's next operation.
