@@ -94,6 +94,30 @@ func TestResumeInsideAnEntry(t *testing.T) {
 	})
 }
 
+// Who stands before all that the history has gets a picture, not what there is.
+func TestResumeFromBeforeTheHistory(t *testing.T) {
+	for codec := JSON; codec < codecs; codec++ {
+		synctest.Test(t, func(t *testing.T) {
+			s := newStage(canvas.Spec{Width: 4, Height: 4, Background: canvas.White}, Options{HistoryOps: 4})
+			defer s.close()
+			first := s.join(codec, 1<<20, nil, nil)
+			s.settle()
+			s.hub.Leave(first.conn)
+			_ = first.pipe.Close()
+			s.viewers = nil
+			for i := range 10 {
+				s.publish(paint(i%4, i%3, canvas.Color(i)))
+			}
+			since := first.at
+			s.join(codec, 1<<20, &since, first)
+			s.settle()
+			if err := s.check(); err != nil {
+				t.Errorf("codec %d: %v", codec, err)
+			}
+		})
+	}
+}
+
 // What was read from the log for those who come back late outlives the next
 // entries, but not for long, and never without bound.
 func TestExtendedHistoryIsBounded(t *testing.T) {

@@ -194,14 +194,19 @@ func TestSyncUsesALaterFetch(t *testing.T) {
 		d.log.set(func() { d.log.gate = gate })
 		first, second := make(chan error, 1), make(chan error, 1)
 		go func() { first <- d.replica.Sync(context.Background()) }()
-		synctest.Wait() // its fetch is under way, held at the gate
-		go func() { second <- d.replica.Sync(context.Background()) }()
+		synctest.Wait()             // its fetch is under way, held at the gate
+		d.log.foreign(dot(1, 1, 5)) // somebody writes, hears that it is done, and reads
+		go func() {
+			err := d.replica.Sync(context.Background())
+			if at := d.replica.Position(); at.Seq != 1 {
+				err = errors.Join(err, fmt.Errorf("the second read is answered at %d, after a write at 1", at.Seq))
+			}
+			second <- err
+		}()
 		synctest.Wait()
 		d.log.set(func() { d.log.gate = nil })
 		gate <- struct{}{} // the first fetch answers: nothing new
 		synctest.Wait()
-		// A write that was acknowledged before the second read began would be
-		// missed by the first fetch.
 		if got := d.log.counted() - checks; got != 2 {
 			t.Fatalf("%d fetches for two reads of which the second came during the first", got)
 		}
@@ -321,6 +326,22 @@ func TestForeignMessagesAreNotApplied(t *testing.T) {
 			t.Errorf("%d restarts", d.witness.restarts)
 		}
 	})
+}
+
+// A new epoch counts, whether its token is smaller or greater than the one
+// before.
+func TestEpochsHaveNoOrder(t *testing.T) {
+	for _, next := range []canvas.Epoch{{15: 1}, {0: 255, 1: 255, 2: 255, 3: 255}} {
+		t.Run(next.String(), func(t *testing.T) {
+			inBubble(t, nil, func(t *testing.T, d *desk) {
+				d.log.foreign(dot(1, 1, 5))
+				synctest.Wait()
+				d.log.set(func() { d.log.epoch, d.log.head, d.log.entries = next, 0, nil })
+				time.Sleep(3 * time.Second)
+				expect(t, d)
+			})
+		})
+	}
 }
 
 // A log that is shorter than what this replica has seen is another history,
