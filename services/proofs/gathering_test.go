@@ -154,16 +154,20 @@ func (g *gathering) await(t *testing.T, ctx context.Context, n int) {
 	eventually(t, ctx, fmt.Sprintf("%d more acknowledgements", n), func() bool { return g.acked.Load() >= until })
 }
 
-// dawdle lets a witness look at an update only when the gathering has had so
-// many more operations acknowledged since the last time, or draws no more.
+// dawdle has a witness look at nothing until the gathering has had so many more
+// operations acknowledged than the witness has seen, or draws no more; then it
+// catches up with those, and looks away again.
 func (g *gathering) dawdle(ctx context.Context, w *witness, step int) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	context.AfterFunc(ctx, tick.Stop)
-	next := int64(0)
+	reads := uint64(0) // up to this position
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.onUpdate = func() {
-		for g.acked.Load() < next {
+		if w.at < reads {
+			return
+		}
+		for g.acked.Load() < int64(w.at)+int64(step) {
 			select {
 			case <-ctx.Done():
 				return
@@ -172,7 +176,7 @@ func (g *gathering) dawdle(ctx context.Context, w *witness, step int) {
 			case <-tick.C:
 			}
 		}
-		next = g.acked.Load() + int64(step)
+		reads = uint64(g.acked.Load())
 	}
 }
 
