@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -345,17 +346,12 @@ func (r *register) check(t *testing.T) {
 	if result == porcupine.Ok {
 		return
 	}
-	picture, err := os.CreateTemp("", "linearizability-*.html")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := porcupine.Visualize(cellModel, info, picture); err != nil {
+	// It has to outlive the test.
+	picture := filepath.Join(os.TempDir(), fmt.Sprintf("linearizability-%d.html", time.Now().UnixNano()))
+	if err := porcupine.VisualizePath(cellModel, info, picture); err != nil {
 		t.Error(err)
 	}
-	if err := picture.Close(); err != nil {
-		t.Error(err)
-	}
-	t.Errorf("reads and writes by REST are not those of a register (%s); see %s", result, picture.Name())
+	t.Errorf("reads and writes by REST are not those of a register (%s); see %s", result, picture)
 }
 
 // However many apis answer, and whatever happens to them and to Redis: each

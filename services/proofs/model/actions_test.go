@@ -272,13 +272,13 @@ func (w *world) overlappingReads(t *rapid.T) {
 		w.fail("the first read by %s: %v", k.name, err)
 	}
 	(<-second)()
-	k.setWeather(clear)
+	k.setWeather(calm)
 }
 
 func (w *world) changeWeather(t *rapid.T) {
 	p := w.process(t)
-	to := rapid.SampledFrom([]weather{losing, waiting, doubled, clear}).Draw(t, "live messages are")
-	w.note("live messages to %s are %s from now on", p.name, to)
+	to := rapid.SampledFrom([]weather{losing, waiting, doubled, calm}).Draw(t, "live messages are")
+	w.note("live messages to %s: %s from now on", p.name, to)
 	p.setWeather(to)
 }
 

@@ -48,10 +48,10 @@ func (w *world) copyOf(ctx context.Context) (*backup, error) {
 		return nil, err
 	}
 	for _, key := range keys {
-		switch kind := strings.TrimPrefix(key, tag+":"); {
-		case kind == "meta" || kind == "checkpoint":
+		switch strings.TrimPrefix(key, tag+":") {
+		case "meta", "checkpoint":
 			b.hashes[key], err = w.admin.HGetAll(ctx, key).Result()
-		case kind == "log":
+		case "log":
 			b.entries, err = w.admin.XRange(ctx, key, "-", "+").Result()
 		default:
 			b.texts[key], err = w.admin.Get(ctx, key).Result()

@@ -106,7 +106,7 @@ type fault struct {
 type weather string
 
 const (
-	clear   weather = "clear"
+	calm    weather = "calm"
 	losing  weather = "lost"
 	doubled weather = "delivered twice"
 	waiting weather = "delayed"
@@ -133,7 +133,7 @@ func newWire(redis string, g *gate) (*wire, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &wire{redis: redis, gate: g, listener: l, taps: make(map[*tap]struct{}), weather: clear}
+	w := &wire{redis: redis, gate: g, listener: l, taps: make(map[*tap]struct{}), weather: calm}
 	w.running.Go(w.accept)
 	return w, nil
 }

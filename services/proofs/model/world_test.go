@@ -215,7 +215,9 @@ func (w *world) close() {
 		w.ended = append(w.ended, k.ended)
 	}
 	for _, e := range w.ended {
-		<-e // how a process ends without Redis is not the concern here
+		if err := <-e; err != nil { // it ended without Redis
+			w.tally.add("processes that ended with an error", 1)
+		}
 	}
 	_ = w.store.Close()
 	_ = w.admin.Close()
@@ -267,7 +269,7 @@ func (w *world) settle() {
 	processes := w.wires()
 	for _, p := range processes {
 		p.release()
-		p.setWeather(clear)
+		p.setWeather(calm)
 		p.bringLate(func(int) int { return 0 })
 	}
 	for _, s := range w.seats {
