@@ -47,6 +47,7 @@ type link struct {
 	epoch      canvas.Epoch // of what the gateway sends
 	awaiting   bool         // a picture is on its way; updates are kept in buffered
 	buffered   []Update
+	cell       [1]protocol.Cell // of an update that nobody keeps
 	snapshot   *assembler
 	target     canvas.Position    // of the reload
 	stopReload context.CancelFunc // nil when none is under way
@@ -124,6 +125,10 @@ func (l *link) frame(kind int, b []byte) error {
 		}
 		return asDrop(protocol.DecodeServerBinary(b, l.handle))
 	}
+	if m, ok := protocol.DecodePixelUpdated(b); ok && l.greeted {
+		l.onPixel(&m) // nearly all that comes is this
+		return nil
+	}
 	m, err := protocol.DecodeServerJSON(b)
 	if err == nil && m != nil {
 		err = l.handle(m)
@@ -161,7 +166,7 @@ func (l *link) handle(m protocol.ServerMessage) error {
 	case protocol.Range:
 		l.offer(Update{Prev: m.Prev, Seq: m.Seq, Time: m.Time, Reset: m.Reset, ResetTo: m.ResetTo, Cells: m.Cells})
 	case protocol.PixelUpdated:
-		l.offer(Update{Prev: m.Prev, Seq: m.Seq, Time: m.Time, Cells: []protocol.Cell{{Pixel: m.Pixel, Name: m.Name}}})
+		l.onPixel(&m)
 	case protocol.CanvasReset:
 		l.offer(Update{Prev: m.Prev, Seq: m.Seq, Reset: true, ResetTo: m.Color})
 	case protocol.Advanced:
@@ -188,6 +193,17 @@ func (l *link) handle(m protocol.ServerMessage) error {
 		return &dropError{reason: "connected came twice"}
 	}
 	return nil
+}
+
+// onPixel takes one pixel of the JSON codec. Its cell needs memory of its own
+// only where somebody may keep it.
+func (l *link) onPixel(m *protocol.PixelUpdated) {
+	cells := l.cell[:]
+	if l.awaiting || l.c.opts.OnUpdate != nil {
+		cells = make([]protocol.Cell, 1)
+	}
+	cells[0] = protocol.Cell{Pixel: m.Pixel, Name: m.Name}
+	l.offer(Update{Prev: m.Prev, Seq: m.Seq, Time: m.Time, Cells: cells})
 }
 
 func (l *link) onConnected(m protocol.Connected) {

@@ -190,6 +190,9 @@ func decodeServerBinary(kind byte, r reader) (ServerMessage, error) {
 		c.Canvas, c.Pod, c.ClientID = r.string(), r.string(), r.string()
 		m = c
 	case binUpdates:
+		if u, ok := singles(r.b); ok {
+			return u, nil
+		}
 		u := Updates{First: r.uvarint(), Time: int64(r.uvarint())}
 		for len(r.b) > 0 {
 			o := canvas.Op{Author: canvas.AuthorID(r.u32()), Number: r.uvarint()}

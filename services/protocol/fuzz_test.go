@@ -164,6 +164,75 @@ func FuzzDecodeServerJSON(f *testing.F) {
 	})
 }
 
+// FuzzDecodePixelUpdated: what the quick decoders accept is what the general
+// one reads.
+func FuzzDecodePixelUpdated(f *testing.F) {
+	seed(f, "json", "server")
+	for _, text := range []string{
+		`{"type":"pixel_updated","x":65535,"y":0,"color":"#aBcDeF","username":"","timestamp":9223372036854775807,"seq":1,"prev":0}`,
+		`{"type":"pixel_updated","x":65536,"y":00,"color":"#0000000","username":"\"","timestamp":-1,"seq":1e3,"prev":0}`,
+		`{"type":"ack","op":9999999999999999999,"seq":18446744073709551615}`,
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, frame []byte) {
+		pixel, isPixel := DecodePixelUpdated(frame)
+		ack, isAck := DecodeAck(frame)
+		if !isPixel && !isAck {
+			return
+		}
+		var quick ServerMessage = pixel
+		if isAck {
+			quick = ack
+		}
+		if m, err := decodeServerJSON(frame); err != nil || m != quick {
+			t.Fatalf("%q is %+v to the quick decoder, %+v, %v to the general one", frame, quick, m, err)
+		}
+	})
+}
+
+// FuzzVisitServerBinary: a visitor sees what the other decoder gives.
+func FuzzVisitServerBinary(f *testing.F) {
+	seed(f, "binary", "server")
+	f.Fuzz(func(t *testing.T, frame []byte) {
+		type painted struct {
+			seq   uint64
+			pixel canvas.Pixel
+		}
+		var want, got []any
+		take := func(to *[]any) func(m ServerMessage) error {
+			return func(m ServerMessage) error {
+				u, ok := m.(Updates)
+				if !ok {
+					*to = append(*to, m)
+					return nil
+				}
+				for i, o := range u.Ops {
+					seq := u.First + uint64(i)
+					if o.Kind == canvas.Paint && len(o.Pixels) == 1 {
+						*to = append(*to, painted{seq, o.Pixels[0]})
+						continue
+					}
+					*to = append(*to, Updates{First: seq, Time: u.Time, Ops: []canvas.Op{o}})
+				}
+				return nil
+			}
+		}
+		wantErr := DecodeServerBinary(frame, take(&want))
+		gotErr := VisitServerBinary(frame, func(seq uint64, p canvas.Pixel) { got = append(got, painted{seq, p}) }, take(&got))
+		if (wantErr == nil) != (gotErr == nil) {
+			t.Fatalf("errors %v and %v", wantErr, gotErr)
+		}
+		// Of a broken message the visitor has seen the beginning.
+		if wantErr != nil {
+			got = got[:min(len(got), len(want))]
+		}
+		if len(got)+len(want) > 0 && !reflect.DeepEqual(got, want) {
+			t.Fatalf("visited %+v, want %+v", got, want)
+		}
+	})
+}
+
 func FuzzReadBody(f *testing.F) {
 	for _, v := range serverBinaryVectors() {
 		for _, m := range v.server {

@@ -60,6 +60,17 @@ var serverJSONTypes = map[string]bool{
 // DecodeServerJSON reads one message of a gateway. Types that it does not know
 // give nil, nil.
 func DecodeServerJSON(frame []byte) (ServerMessage, error) {
+	if m, ok := DecodePixelUpdated(frame); ok {
+		return m, nil
+	}
+	if m, ok := DecodeAck(frame); ok {
+		return m, nil
+	}
+	return decodeServerJSON(frame)
+}
+
+// decodeServerJSON reads every spelling of every message.
+func decodeServerJSON(frame []byte) (ServerMessage, error) {
 	var m struct {
 		Type     string   `json:"type"`
 		Message  string   `json:"message"`
