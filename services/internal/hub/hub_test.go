@@ -271,6 +271,31 @@ func TestSlowClientIsConflated(t *testing.T) {
 	}
 }
 
+// A socket that is full holds up nobody else: the others have everything before
+// any time has passed.
+func TestFullSocketHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(canvas.Spec{Width: 4, Height: 4, Background: canvas.White}, Options{})
+		defer s.close()
+		full, quick := s.join(Binary, 10, nil, nil), s.join(Binary, 1<<20, nil, nil)
+		for i := range 10 {
+			s.publish(paint(i%4, i%3, canvas.Color(i)))
+			synctest.Wait()
+			quick.look()
+		}
+		if quick.at != s.at {
+			t.Errorf("a client is at %d of %d behind one whose socket is full", quick.at.Seq, s.at.Seq)
+		}
+		if full.at == s.at || testutil.ToFloat64(s.metrics.blocked) == 0 {
+			t.Error("no socket was full: nothing was tested")
+		}
+		s.settle()
+		if err := s.check(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // A picture that was made for somebody else is given to one more connection
 // only while the history goes on from it: else that connection would be behind
 // the history at once, and get the same picture again and again.
