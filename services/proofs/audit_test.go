@@ -63,7 +63,7 @@ func readTruth(t *testing.T, ctx context.Context, redisURL string) *truth {
 }
 
 // checkStored compares the checkpoint that Redis holds, with the log behind
-// it, with the picture that the log alone makes.
+// it, with the picture that the log alone makes. It waits for the first one.
 func (w *truth) checkStored(t *testing.T, ctx context.Context, redisURL string) {
 	t.Helper()
 	s, err := store.Open(store.Options{URL: redisURL})
@@ -71,10 +71,13 @@ func (w *truth) checkStored(t *testing.T, ctx context.Context, redisURL string) 
 		t.Fatal(err)
 	}
 	defer s.Close()
-	cp, err := s.LoadCheckpoint(ctx, mainCanvas)
-	if err != nil {
-		t.Fatalf("loading the checkpoint: %v", err)
-	}
+	var cp *store.Checkpoint
+	eventually(t, ctx, "there is a checkpoint", func() bool {
+		if cp, err = s.LoadCheckpoint(ctx, mainCanvas); err != nil {
+			t.Fatalf("loading the checkpoint: %v", err)
+		}
+		return cp != nil
+	})
 	grid := cp.Grid.Thaw()
 	for _, e := range w.entries {
 		for i := range e.Ops {
