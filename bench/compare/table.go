@@ -92,7 +92,7 @@ func (t *table) print(w io.Writer) {
 				t.line(tw, r, name, fsync)
 			}
 		}
-		tw.Flush()
+		_ = tw.Flush() // what w refuses shows
 	}
 	t.ratios(w)
 	t.printExtras(w)

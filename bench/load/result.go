@@ -129,7 +129,7 @@ func (r *Result) print(w io.Writer) {
 		fmt.Fprintf(t, "%s\t%.2f CPU s\t%.1f MB\t%s\t\n", kind, r.CPU[kind], float64(r.Memory[kind])/1e6, at)
 	}
 	fmt.Fprintf(t, "the generator was late by\tp50 %.2f ms\tp99 %.2f ms\tmax %.1f ms\treader busy %.0f %%\n", r.Generator.LateP50, r.Generator.LateP99, r.Generator.LateMax, 100*r.Generator.ReaderBusy)
-	t.Flush()
+	_ = t.Flush() // what w refuses shows
 	if faults := r.faults(); len(faults) > 0 {
 		fmt.Fprintf(w, "faults: %s\n", strings.Join(faults, "; "))
 	}
