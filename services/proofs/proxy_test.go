@@ -130,7 +130,7 @@ func (p *redisProxy) serve(here net.Conn) {
 	}
 	p.mu.Lock()
 	p.opened++
-	c := &proxied{proxy: p, here: here, there: there, random: rand.New(rand.NewPCG(p.seed, p.opened))} //nolint:gosec // faults need no secrecy
+	c := &proxied{proxy: p, here: here, there: there, random: rand.New(rand.NewPCG(p.seed, p.opened))}
 	p.conns[c] = struct{}{}
 	p.mu.Unlock()
 	select {

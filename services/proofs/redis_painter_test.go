@@ -20,6 +20,7 @@ type steadyPainter struct {
 	*client.Client
 	name      string
 	gateway   string // its URL
+	codec     client.Codec
 	anonymous bool
 	color     canvas.Color // its own, in the upper 8 bits
 	spec      canvas.Spec
@@ -81,6 +82,7 @@ func (c crowd) join(t *testing.T, ctx context.Context) painters {
 		}
 		if (i/len(c.urls))%2 == 1 {
 			o.Codec, o.API = client.JSON, c.api
+			p.codec = o.Codec
 		}
 		var err error
 		if p.Client, err = client.New(o); err != nil {
@@ -145,6 +147,28 @@ func (p *steadyPainter) one(ctx context.Context) error {
 		p.drawn.Add(1)
 	}
 	return err
+}
+
+// flood draws so many of the greatest strokes with each of those who can: far
+// more than may wait for Redis.
+func (all painters) flood(t *testing.T, ctx context.Context, strokes int) {
+	t.Helper()
+	for _, p := range all {
+		if p.codec == client.JSON || p.anonymous {
+			continue
+		}
+		for i := range strokes {
+			stroke := make([]canvas.Pixel, canvas.MaxPixels)
+			for j := range stroke {
+				at := (i + j) % p.spec.Cells()
+				stroke[j] = canvas.Pixel{X: uint16(at % p.spec.Width), Y: uint16(at / p.spec.Width), Color: p.color | canvas.Color(i)}
+			}
+			if _, err := p.Draw(ctx, stroke...); err != nil {
+				t.Fatalf("%s: %v", p.name, err)
+			}
+			p.drawn.Add(1)
+		}
+	}
 }
 
 // numbered returns those whose operations have numbers.

@@ -78,8 +78,8 @@ func outageCrowd(t *testing.T, f *fleet.Fleet) crowd {
 		t.Fatal(err)
 	}
 	return crowd{
-		numbered: pick(16, 40), anonymous: pick(4, 8), spec: outageSpec, ahead: pick(60, 200),
-		pace: pick(20*time.Millisecond, 25*time.Millisecond), api: s.URL, urls: urls,
+		numbered: pick(16, 40), anonymous: pick(4, 8), spec: outageSpec, ahead: 60,
+		pace: pick(20*time.Millisecond, 100*time.Millisecond), api: s.URL, urls: urls,
 	}
 }
 
@@ -155,7 +155,7 @@ func proveOutage(t *testing.T, o outage) {
 	epoch := all[0].Position().Epoch
 	users := useAPIs(t, ctx, f, all[0].floor)
 	for round := range o.rounds {
-		all.awaitAcks(t, ctx, pick[uint64](20, 100))
+		all.awaitAcks(t, ctx, pick[uint64](20, 40))
 		users.awaitAnswers(ctx, 10)
 		before := memory(t, f)
 
@@ -165,6 +165,9 @@ func proveOutage(t *testing.T, o outage) {
 		all.awaitWaiting(t, ctx)
 		users.awaitAway(ctx, 3)
 		if full {
+			if round == 0 {
+				all[:16].flood(t, ctx, 300) // two at each gateway
+			}
 			after(t, ctx, o.lasts)
 		}
 		visitOutage(t, ctx, all[round%len(all)])
@@ -261,9 +264,10 @@ func (all painters) checkTold(t *testing.T, outages int) {
 	}
 }
 
-// checkMemory compares what processes use with what they used before. Of a
-// gateway may wait what the limits of queues let wait; Go's heap may grow to
-// twice what is in use before it is collected.
+// checkMemory compares what processes use with what they used before. Of each
+// connection may wait what the limits of queues let wait, as it was read and as
+// it is encoded for the log; Go's heap may grow to twice what is in use before
+// it is collected.
 func checkMemory(t *testing.T, before, now map[string]int64, clients int) {
 	t.Helper()
 	const (
@@ -271,7 +275,7 @@ func checkMemory(t *testing.T, before, now map[string]int64, clients int) {
 		spare   = 24 << 20 // histories, pictures, what was just decoded
 	)
 	perGateway := int64(clients+3) / 4
-	bound := 2*perGateway*(pick[int64](shortQueueLimit, fullQueueLimit)+control) + spare
+	bound := 2*perGateway*(2*pick[int64](shortQueueLimit, fullQueueLimit)+control) + spare
 	worst, where := int64(0), ""
 	for _, pod := range slices.Sorted(maps.Keys(now)) {
 		if d := now[pod] - before[pod]; d > worst {
