@@ -142,24 +142,29 @@ type brush struct {
 
 func (b *brush) paint(t *testing.T, ctx context.Context, n int) {
 	t.Helper()
+	if err := b.strokes(ctx, n); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// strokes draws n operations and waits until they are acknowledged.
+func (b *brush) strokes(ctx context.Context, n int) error {
+	spec := b.Spec()
 	for range n {
 		b.n++
-		spec := b.Spec()
 		if b.n%maxEntry == 0 { // so that no entry becomes long
 			if err := b.Flush(ctx); err != nil {
-				t.Fatal(err)
+				return err
 			}
 		}
 		cell := int(b.n*7) % spec.Cells()
 		if _, err := b.Draw(ctx, canvas.Pixel{
 			X: uint16(cell % spec.Width), Y: uint16(cell / spec.Width), Color: canvas.Color(b.n*0x10101+uint64(b.Author())) & 0xFFFFFF,
 		}); err != nil {
-			t.Fatal(err)
+			return err
 		}
 	}
-	if err := b.Flush(ctx); err != nil {
-		t.Fatal(err)
-	}
+	return b.Flush(ctx)
 }
 
 // often are settings with which checkpoints come all the time. The lease then
