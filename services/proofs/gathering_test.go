@@ -27,6 +27,8 @@ type gathering struct {
 	acked atomic.Int64 // operations, of everybody
 	// brush makes the n-th operation of painter i, of at most this many pixels.
 	brush func(i, n, most int) []canvas.Pixel
+	// journal, unless nil, is told what happens.
+	journal *journal
 
 	enough  chan struct{}
 	drawing sync.WaitGroup
@@ -38,6 +40,7 @@ type gathering struct {
 // one in JSON.
 func gather(t *testing.T, ctx context.Context, f *fleet.Fleet, n int) *gathering {
 	t.Helper()
+	awaitTurns(t, ctx, f)
 	g := newGathering(stroke)
 	for i := range n {
 		o := client.Options{URLs: []string{wsURL(t, f)}}
@@ -47,6 +50,25 @@ func gather(t *testing.T, ctx context.Context, f *fleet.Fleet, n int) *gathering
 		g.all = append(g.all, watch(t, ctx, fmt.Sprintf("painter %d", i), o))
 	}
 	return g
+}
+
+// awaitTurns waits until all gateways take turns behind the one port: it learns
+// a moment later than others that a gateway is ready.
+func awaitTurns(t *testing.T, ctx context.Context, f *fleet.Fleet) {
+	t.Helper()
+	n := len(allReady(t, ctx, f).Of(fleet.Gateway))
+	eventually(t, ctx, "all gateways take turns", func() bool {
+		pods := map[string]bool{}
+		for range n {
+			c, err := client.Dial(ctx, client.Options{URLs: []string{wsURL(t, f)}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			pods[c.Pod()] = true
+			_ = c.Close()
+		}
+		return len(pods) == n
+	})
 }
 
 func newGathering(brush func(i, n, most int) []canvas.Pixel) *gathering {
@@ -77,6 +99,13 @@ func (g *gathering) start(ctx context.Context, p pace) {
 			case turn <- time.Time{}:
 			default: // the last operation took no turn
 			}
+			if g.journal != nil {
+				g.journal.drew(w)
+			}
+		}
+		if g.journal != nil {
+			w.onCut = func(c cut) { g.journal.left(w, c) }
+			w.onBack = func(r client.Recovery) { g.journal.returned(w, r) }
 		}
 		w.mu.Unlock()
 		g.drawing.Go(func() {

@@ -38,7 +38,6 @@ func TestKilledGatewayLosesNothing(t *testing.T) {
 			[]string{"CHECKPOINT_INTERVAL=1s"},
 		), "LOG_FORMAT=json"),
 	})
-	allReady(t, ctx, f) // else the first one has everybody
 	people := gather(t, ctx, f, 40)
 	people.start(ctx, pick(pace{window: 4}, pace{every: 50 * time.Millisecond}))
 	var rest restWriter
