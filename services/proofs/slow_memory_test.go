@@ -106,6 +106,6 @@ func flush(t *testing.T, ctx context.Context, c *client.Client) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if err := c.Flush(ctx); err != nil {
-		t.Fatal(err)
+		t.Fatalf("what was drawn is not acknowledged: %v", err)
 	}
 }
