@@ -2,7 +2,6 @@ package model
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/cloud-pixel/playground/services/canvas"
@@ -65,19 +64,19 @@ func markOf(o *canvas.Op) (canvas.Color, bool) {
 }
 
 // capture records what was appended since the last time. Redis must be still.
-func (h *history) capture(ctx context.Context) error {
+func (h *history) capture(ctx context.Context) *breach {
 	meta, err := h.store.Meta(ctx, mainCanvas)
 	if err != nil {
-		return fmt.Errorf("meta: %w", err)
+		return broken("the log cannot be read", "meta: %v", err)
 	}
 	for {
 		entries, head, err := h.store.Read(ctx, mainCanvas, h.now.head(), 500)
 		if err != nil {
-			return fmt.Errorf("reading the log behind %d: %w", h.now.head(), err)
+			return broken("the log cannot be read", "behind %d: %v", h.now.head(), err)
 		}
 		for _, e := range entries {
 			if e.First != h.now.head()+1 {
-				return fmt.Errorf("the log goes on at %d after %d", e.First, h.now.head())
+				return broken("the log has a hole", "it goes on at %d after %d", e.First, h.now.head())
 			}
 			if err := h.name(e.Epoch, true); err != nil {
 				return err
@@ -95,15 +94,15 @@ func (h *history) capture(ctx context.Context) error {
 	return h.name(meta.Epoch, false)
 }
 
-func (h *history) append(o canvas.Op) error {
+func (h *history) append(o canvas.Op) *breach {
 	for _, before := range h.now.ops {
 		if before.Author == o.Author && before.Number >= o.Number {
-			return fmt.Errorf("at %d operation %d of author %x comes after its operation %d", h.now.head()+1, o.Number, o.Author, before.Number)
+			return broken("the log has operations of an author out of order", "at %d operation %d of author %x comes after its operation %d", h.now.head()+1, o.Number, o.Author, before.Number)
 		}
 	}
 	if mark, ok := markOf(&o); ok {
 		if at := h.find(mark); at != 0 {
-			return fmt.Errorf("operation %v is in the log at %d and again at %d", mark, at, h.now.head()+1)
+			return broken("the log has an operation twice", "%v is at %d and again at %d", mark, at, h.now.head()+1)
 		}
 		h.seen[mark]++
 	}
@@ -118,13 +117,13 @@ func (h *history) find(mark canvas.Color) uint64 {
 
 // name notes which epoch the log of now belongs to. Once a log lost its end,
 // its epoch must not go on with other operations.
-func (h *history) name(e canvas.Epoch, appended bool) error {
+func (h *history) name(e canvas.Epoch, appended bool) *breach {
 	if h.named && e == h.epoch {
 		return nil
 	}
 	if _, old := h.epochs[e]; old {
 		if appended {
-			return fmt.Errorf("at %d the log goes on in the epoch %v, whose positions mean other operations to those who saw them", h.now.head()+1, e)
+			return broken("positions are used again", "at %d the log goes on in the epoch %v, in which it had others", h.now.head()+1, e)
 		}
 		return nil // nobody has noticed yet
 	}
@@ -151,21 +150,21 @@ func (h *history) at(p canvas.Position) (uint64, bool) {
 
 // checkStored compares the checkpoint and the log behind it, as Redis holds
 // them, with what the log made from its beginning. Redis must be still.
-func (h *history) checkStored(ctx context.Context) error {
+func (h *history) checkStored(ctx context.Context) *breach {
 	cp, err := h.store.LoadCheckpoint(ctx, mainCanvas)
 	if err != nil {
-		return fmt.Errorf("loading the checkpoint: %w", err)
+		return broken("the checkpoint cannot be loaded", "%v", err)
 	}
 	grid, at := canvas.NewGrid(h.spec), uint64(0)
 	if cp != nil {
 		grid, at = cp.Grid.Thaw(), cp.Position.Seq
 		if at > h.now.head() || grid.Hash() != h.now.hashes[at] {
-			return fmt.Errorf("the checkpoint at %d is not the picture of the log there", at)
+			return broken("the checkpoint is not the picture of the log", "at %d", at)
 		}
 	}
 	entries, head, err := h.store.Read(ctx, mainCanvas, at, 1<<20)
 	if err != nil {
-		return fmt.Errorf("reading the log behind the checkpoint at %d: %w", at, err)
+		return broken("the log behind the checkpoint cannot be read", "at %d: %v", at, err)
 	}
 	for _, e := range entries {
 		for i := range e.Ops {
@@ -173,22 +172,22 @@ func (h *history) checkStored(ctx context.Context) error {
 		}
 	}
 	if head != h.now.head() || grid.Hash() != h.now.grid.Hash() {
-		return fmt.Errorf("checkpoint at %d and log to %d make another picture than the log did, whose head is %d", at, head, h.now.head())
+		return broken("checkpoint and log make another picture than the log", "from %d to %d; its head is %d", at, head, h.now.head())
 	}
 	return nil
 }
 
 // checkSame tells how operations that a client was given differ from those of
 // the log, the first of them at the position first.
-func (h *history) checkSame(e canvas.Epoch, first uint64, ops []canvas.Op) error {
+func (h *history) checkSame(e canvas.Epoch, first uint64, ops []canvas.Op) *breach {
 	l := h.epochs[e]
 	if l == nil || first+uint64(len(ops))-1 > l.head() {
-		return fmt.Errorf("operations %d to %d of epoch %v never were in the log", first, first+uint64(len(ops))-1, e)
+		return broken("a client has operations that never were in the log", "%d to %d of epoch %v", first, first+uint64(len(ops))-1, e)
 	}
 	for i := range ops {
 		got, want := &ops[i], &l.ops[first-1+uint64(i)]
 		if got.Kind != want.Kind || got.Color != want.Color || uint32(got.Author) != uint32(want.Author) || !slices.Equal(got.Pixels, want.Pixels) {
-			return fmt.Errorf("operation %d is another one than in the log", first+uint64(i))
+			return broken("a client has another operation than the log", "at %d", first+uint64(i))
 		}
 	}
 	return nil

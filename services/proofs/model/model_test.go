@@ -61,12 +61,8 @@ func TestEverythingAtOnce(t *testing.T) {
 		})
 		t.Run(fmt.Sprintf("%s-%d", server.Kind(), i+1), func(t *testing.T) {
 			t.Parallel() // an example waits more than it works
-			rapid.Check(t, func(t *rapid.T) {
-				w := newWorld(t, server, counts)
-				defer w.close()
-				t.Repeat(w.actions())
-				w.finish()
-			})
+			r := &trial{server: server, counts: counts}
+			rapid.Check(t, r.try)
 		})
 	}
 }

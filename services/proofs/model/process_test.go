@@ -40,6 +40,7 @@ type settings struct {
 	queue     int           // bytes of a connection that may wait
 	retention uint64        // operations that the log keeps behind the checkpoint
 	spec      canvas.Spec
+	patient   bool // losses are found by the processes' own looks at the log's head alone
 }
 
 // socketBuffer is small, in bytes, so that a client that does not read is soon

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"pgregory.net/rapid"
 )
 
 // backup is a copy of all that Redis held of the canvas.
@@ -25,16 +24,14 @@ const (
 	logKey  = tag + ":log"
 )
 
-func (w *world) takeBackup(*rapid.T) {
+func (w *world) takeBackup() {
 	w.still(func(ctx context.Context) {
 		w.capture()
 		if !w.history.named {
 			return
 		}
 		b, err := w.copyOf(ctx)
-		if err != nil {
-			w.t.Fatal(err)
-		}
+		w.must(err)
 		b.log = w.history.now.copy()
 		w.backup = b
 		w.note("a backup is taken at %d", b.log.head())
@@ -67,7 +64,7 @@ func (w *world) copyOf(ctx context.Context) (*backup, error) {
 // restore has Redis come back with what it held when a backup was taken. As
 // another run of the server names itself otherwise, the run that meta names is
 // not that of the server.
-func (w *world) restore(*rapid.T) {
+func (w *world) restore() {
 	b := w.backup
 	if b == nil {
 		return
@@ -86,9 +83,8 @@ func (w *world) restore(*rapid.T) {
 			tx.XAdd(ctx, &redis.XAddArgs{Stream: logKey, ID: e.ID, Values: e.Values})
 		}
 		tx.HSet(ctx, metaKey, "run", "0123456789abcdef0123456789abcdef01234567")
-		if _, err := tx.Exec(ctx); err != nil {
-			w.t.Fatal(err)
-		}
+		_, err := tx.Exec(ctx)
+		w.must(err)
 		w.note("Redis is restored from the backup: its log ends at %d instead of %d", b.log.head(), w.history.now.head())
 		w.history.replace(b.log)
 		w.losses++
@@ -96,12 +92,10 @@ func (w *world) restore(*rapid.T) {
 }
 
 // loseEverything has Redis come back empty.
-func (w *world) loseEverything(*rapid.T) {
+func (w *world) loseEverything() {
 	w.still(func(ctx context.Context) {
 		w.capture()
-		if err := w.admin.FlushAll(ctx).Err(); err != nil {
-			w.t.Fatal(err)
-		}
+		w.must(w.admin.FlushAll(ctx).Err())
 		w.history.replace(newTimeline(w.settings.spec))
 		w.losses++
 		w.note("Redis comes back empty")
@@ -109,19 +103,16 @@ func (w *world) loseEverything(*rapid.T) {
 	// Who finds the canvas gone makes it again.
 	ctx, cancel := w.deadline()
 	defer cancel()
-	if _, _, err := w.store.Create(ctx, mainCanvas, w.settings.spec, 0); err != nil {
-		w.t.Fatal(err)
-	}
+	_, _, err := w.store.Create(ctx, mainCanvas, w.settings.spec, 0)
+	w.must(err)
 }
 
 // anotherRun has Redis restart without a loss, which nobody can know: a new
 // epoch begins as soon as somebody asks.
-func (w *world) anotherRun(*rapid.T) {
+func (w *world) anotherRun() {
 	w.still(func(ctx context.Context) {
 		w.capture()
-		if err := w.admin.HSet(ctx, metaKey, "run", "fedcba9876543210fedcba9876543210fedcba98").Err(); err != nil {
-			w.t.Fatal(err)
-		}
+		w.must(w.admin.HSet(ctx, metaKey, "run", "fedcba9876543210fedcba9876543210fedcba98").Err())
 		w.history.replace(w.history.now)
 		w.note("Redis is restarted; it may have lost something")
 	})

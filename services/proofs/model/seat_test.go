@@ -245,11 +245,11 @@ func (s *seat) canTalk() bool {
 
 // check compares all that the client saw and was told with what the log held.
 // losses is how often Redis has lost something so far.
-func (s *seat) check(h *history, losses int) error {
+func (s *seat) check(h *history, losses int) *breach {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.breaches) > 0 {
-		return errors.New(s.breaches[0])
+		return broken("a client saw what it must not", "%s", s.breaches[0])
 	}
 	for _, x := range s.sights {
 		if x.ops != nil {
@@ -258,9 +258,9 @@ func (s *seat) check(h *history, losses int) error {
 			}
 		}
 		if want, ok := h.at(x.at); !ok {
-			return fmt.Errorf("it was at %v, where the log never was", x.at)
+			return broken("a client was where the log never was", "at %v", x.at)
 		} else if want != x.hash {
-			return fmt.Errorf("at %d it had another picture than the log", x.at.Seq)
+			return broken("a client had another picture than the log", "at %d", x.at.Seq)
 		}
 	}
 	s.sights = nil
@@ -269,19 +269,19 @@ func (s *seat) check(h *history, losses int) error {
 		at := h.find(d.mark)
 		switch {
 		case d.bad && h.seen[d.mark] > 0:
-			return fmt.Errorf("operation %d, which no canvas can hold, is in the log", d.number)
+			return broken("an impossible operation is in the log", "operation %d", d.number)
 		case d.number == 0 || d.bad || !acked:
 		case h.seen[d.mark] == 0:
-			return fmt.Errorf("operation %d was acknowledged at %d and never was in the log", d.number, told)
+			return broken("an acknowledged operation is lost", "operation %d at %d, which never was in the log", d.number, told)
 		case d.after == losses && at == 0:
-			return fmt.Errorf("operation %d was acknowledged at %d and is not in the log", d.number, told)
+			return broken("an acknowledged operation is lost", "operation %d at %d", d.number, told)
 		case losses == 0 && told < at:
-			return fmt.Errorf("operation %d is at %d; the acknowledgement said up to %d", d.number, at, told)
+			return broken("an acknowledgement tells a wrong position", "operation %d is at %d; it said up to %d", d.number, at, told)
 		}
 	}
 	st := s.Stats()
 	if st.Gaps != 0 || st.OutOfOrder != 0 || st.BadSnapshots != 0 || st.Expired != 0 || !s.anonymous && (st.Duplicates != 0 || st.Overlaps != 0) {
-		return fmt.Errorf("it counted %+v", st)
+		return broken("a client counted what must not be", "%+v", st)
 	}
 	return nil
 }
