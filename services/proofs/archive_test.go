@@ -90,10 +90,8 @@ func TestExportAndImport(t *testing.T) {
 	var drawing sync.WaitGroup
 	defer drawing.Wait()
 	defer stop()
-	var painters []*brush
 	for range 3 {
 		b := &brush{Client: connect(t, ctx, client.Options{URLs: []string{wsURL(t, f)}})}
-		painters = append(painters, b)
 		b.paint(t, ctx, 5)
 		drawing.Go(func() {
 			for painting.Err() == nil {

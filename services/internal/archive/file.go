@@ -8,7 +8,8 @@ import (
 	"path/filepath"
 )
 
-// ErrExists: there is such a file already, and it was not to be replaced.
+// ErrExists tells that there is such a file already, which was not to be
+// replaced.
 var ErrExists = errors.New("archive: the file exists already")
 
 // Save writes an archive to a file. Whoever finds the file finds all of it: it

@@ -28,8 +28,8 @@ type View struct {
 	Time int64
 }
 
-// ErrBroken: what Redis holds of a canvas does not make a picture. The error
-// says why.
+// ErrBroken tells that what Redis holds of a canvas does not make a picture. The
+// error says why.
 var ErrBroken = errors.New("archive: the canvas cannot be read")
 
 // errMoved: the canvas changed while it was read, so that the parts do not

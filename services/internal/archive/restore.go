@@ -30,7 +30,8 @@ var (
 	ErrSize = errors.New("archive: the canvas has another size")
 )
 
-// ErrDifferent: though nobody else drew, the canvas is not what was restored.
+// ErrDifferent tells that the canvas is not what was restored, though nobody
+// else drew.
 var ErrDifferent = errors.New("archive: the canvas is not what was restored")
 
 // RestoreOptions of [Restore].

@@ -124,7 +124,7 @@ func TestRestoreRefuses(t *testing.T) {
 // faulty is a target whose appends can fail.
 type faulty struct {
 	*store.Store
-	append func(ops []store.AppendOp, real func() (*store.Appended, error)) (*store.Appended, error)
+	append func(ops []store.AppendOp, call func() (*store.Appended, error)) (*store.Appended, error)
 }
 
 func (f faulty) Append(ctx context.Context, id string, at canvas.Position, ops []store.AppendOp) (*store.Appended, error) {
@@ -141,12 +141,12 @@ func TestRestoreIsInterrupted(t *testing.T) {
 			e.create(t, a.Picture.Spec())
 			ctx, kill := context.WithCancel(t.Context())
 			calls := 0
-			dying := faulty{e.Store, func(_ []store.AppendOp, real func() (*store.Appended, error)) (*store.Appended, error) {
+			dying := faulty{e.Store, func(_ []store.AppendOp, call func() (*store.Appended, error)) (*store.Appended, error) {
 				if calls++; calls <= stop {
-					return real()
+					return call()
 				}
 				if took {
-					if _, err := real(); err != nil {
+					if _, err := call(); err != nil {
 						t.Error(err)
 					}
 				}
@@ -213,16 +213,16 @@ func TestRestoreWithUnknownOutcomes(t *testing.T) {
 	e := newEnv(t, store.Options{})
 	a := busy(t)
 	calls := 0
-	restless := faulty{e.Store, func(_ []store.AppendOp, real func() (*store.Appended, error)) (*store.Appended, error) {
+	restless := faulty{e.Store, func(_ []store.AppendOp, call func() (*store.Appended, error)) (*store.Appended, error) {
 		calls++
 		switch calls % 4 {
 		case 0:
 			return nil, context.DeadlineExceeded // before it took place
 		case 2:
-			_, err := real()
+			_, err := call()
 			return nil, errors.Join(err, context.DeadlineExceeded) // after
 		}
-		return real()
+		return call()
 	}}
 	if _, err := Restore(t.Context(), restless, a, RestoreOptions{Canvas: id}); err != nil {
 		t.Fatal(err)
@@ -236,9 +236,9 @@ func TestLateAppendOfAnEarlierRestoration(t *testing.T) {
 	e := newEnv(t, store.Options{})
 	a := busy(t)
 	var late []store.AppendOp
-	remembering := faulty{e.Store, func(ops []store.AppendOp, real func() (*store.Appended, error)) (*store.Appended, error) {
+	remembering := faulty{e.Store, func(ops []store.AppendOp, call func() (*store.Appended, error)) (*store.Appended, error) {
 		late = ops
-		return real()
+		return call()
 	}}
 	if _, err := Restore(t.Context(), remembering, a, RestoreOptions{Canvas: id}); err != nil {
 		t.Fatal(err)
@@ -259,7 +259,7 @@ func TestRestoreOverALostEnd(t *testing.T) {
 	a := busy(t)
 	key := func(name string) string { return "{canvas:" + id + "}:" + name }
 	calls := 0
-	losing := faulty{e.Store, func(ops []store.AppendOp, real func() (*store.Appended, error)) (*store.Appended, error) {
+	losing := faulty{e.Store, func(ops []store.AppendOp, call func() (*store.Appended, error)) (*store.Appended, error) {
 		if calls++; calls == 5 { // as a server that had not written to disk
 			head := e.load(t).Position.Seq
 			sessions := e.do(t, "KEYS", key("session:*")).([]any)
@@ -269,7 +269,7 @@ func TestRestoreOverALostEnd(t *testing.T) {
 			// A stream remembers its last id, a server that lost it does not.
 			e.do(t, "XSETID", key("log"), decimal(head-4)+"-0")
 		}
-		return real()
+		return call()
 	}}
 	r, err := Restore(t.Context(), losing, a, RestoreOptions{Canvas: id})
 	if err != nil {
@@ -293,8 +293,8 @@ func TestRestoreIntoAFullLog(t *testing.T) {
 	if v := e.load(t); v.Position.Seq == 0 || v.Position.Seq >= busyOps {
 		t.Fatal(v.Position)
 	}
-	trimming := faulty{e.Store, func(_ []store.AppendOp, real func() (*store.Appended, error)) (*store.Appended, error) {
-		done, err := real()
+	trimming := faulty{e.Store, func(_ []store.AppendOp, call func() (*store.Appended, error)) (*store.Appended, error) {
+		done, err := call()
 		if errors.Is(err, store.ErrLogFull) {
 			e.checkpoint(t)
 		}
