@@ -91,8 +91,15 @@ func TestRedisGoesAway(t *testing.T) {
 // A Redis that hangs is away, too: no request waits for longer than it was
 // told, and none gets an old picture.
 func TestRedisHangs(t *testing.T) {
+	// A request gives up before Redis is given up, or has time left after it.
+	for _, timeout := range []string{"300ms", "50ms"} {
+		t.Run(timeout, func(t *testing.T) { redisHangs(t, timeout) })
+	}
+}
+
+func redisHangs(t *testing.T, timeout string) {
 	server := newRedis(t)
-	p := run(t, server, env{"READ_TIMEOUT": "300ms", "REDIS_TIMEOUT": "300ms", "REDIS_DIAL_TIMEOUT": "300ms"})
+	p := run(t, server, env{"READ_TIMEOUT": "300ms", "REDIS_TIMEOUT": timeout, "REDIS_DIAL_TIMEOUT": "300ms"})
 	if got := p.get("/api/canvas"); got.status != 200 {
 		t.Fatalf("%d %s", got.status, got.body)
 	}

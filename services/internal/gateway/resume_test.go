@@ -131,7 +131,7 @@ func TestResume(t *testing.T) {
 			counted := g.metric(t, "pixel_resumes_total", `"`+row.from+`"`)
 			got := resume(t, g, row.claim, 1000)
 			if got.picture != row.picture {
-				t.Errorf("picture: %v", got.picture)
+				t.Fatalf("picture: %v", got.picture)
 			}
 			if row.picture && (got.at != at(1000) || len(got.cells) > 0) {
 				t.Errorf("picture at %v, then %v", got.at, got.cells)

@@ -271,6 +271,32 @@ func TestSlowClientIsConflated(t *testing.T) {
 	}
 }
 
+// Who has left is held by nothing, and gets nothing more.
+func TestWhoLeftIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(canvas.Spec{Width: 4, Height: 4, Background: canvas.White}, Options{})
+		defer s.close()
+		first, gone, last := s.join(Binary, 1<<20, nil, nil), s.join(Binary, 1<<20, nil, nil), s.join(JSON, 1<<20, nil, nil)
+		s.settle()
+		for range 2 { // a second time it is no news
+			s.hub.Leave(gone.conn)
+		}
+		if all := s.hub.Conns(); s.hub.Len() != 2 || len(all) != 2 || all[0] != first.conn || all[1] != last.conn {
+			t.Errorf("%d of 2 connections are left", s.hub.Len())
+		}
+		s.publish(paint(1, 1, 1))
+		s.viewers = []*viewer{first, last}
+		s.settle()
+		if err := s.check(); err != nil {
+			t.Error(err)
+		}
+		gone.look()
+		if gone.at == s.at {
+			t.Error("who has left gets updates")
+		}
+	})
+}
+
 // A socket that is full holds up nobody else: the others have everything before
 // any time has passed.
 func TestFullSocketHoldsUpNobody(t *testing.T) {
