@@ -2,6 +2,7 @@ package proofs
 
 import (
 	"net/http"
+	"sync"
 	"testing"
 
 	"github.com/cloud-pixel/playground/services/fleet"
@@ -15,14 +16,13 @@ func TestRedisComesLast(t *testing.T) {
 	if err := redis.Stop(ctx); err != nil {
 		t.Fatal(err)
 	}
-	o := outageOptions(redis.URL())
-	f := startFleet(t, ctx, o) // listens, and no more
+	f := startFleet(t, ctx, outageOptions(redis.URL(), "HANDSHAKE_TIMEOUT="+pick("500ms", "5s"))) // listens, and no more
 	c := outageCrowd(t, f)
 	c.urls = append(c.urls, wsURL(t, f)) // some go through the balancer
 	all := c.join(t, ctx)
 	all.draw(t, ctx)
 	for _, p := range all {
-		eventually(t, ctx, p.name+" has tried", func() bool { return p.Stats().Failures > 1 })
+		eventually(t, ctx, p.name+" has tried", func() bool { return p.Stats().Failures > 0 })
 	}
 	all.numbered().awaitWaiting(t, ctx)
 	all.limit(0)
@@ -33,13 +33,18 @@ func TestRedisComesLast(t *testing.T) {
 		}
 	}
 	users := &apiUsers{t: t, floor: all[0].floor}
+	var asking sync.WaitGroup
 	for _, p := range processes(t, f, fleet.API) {
 		for _, route := range apiRoutes {
-			if status, _, err := users.ask(ctx, http.MethodGet, "http://"+p.Addr+route, ""); err != nil || status != http.StatusServiceUnavailable {
-				t.Errorf("%s%s before there is a Redis: %d, %v", p.Pod, route, status, err)
-			}
+			asking.Go(func() {
+				status, _, err := users.ask(ctx, http.MethodGet, "http://"+p.Addr+route, "")
+				if err != nil || status != http.StatusServiceUnavailable {
+					t.Errorf("%s%s before there is a Redis: %d, %v", p.Pod, route, status, err)
+				}
+			})
 		}
 	}
+	asking.Wait()
 	for _, p := range all {
 		if s := p.Stats(); s.Connected != 0 {
 			t.Errorf("%s was let in by %s before there was a Redis", p.name, p.Pod())
