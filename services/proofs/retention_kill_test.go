@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -38,11 +37,7 @@ func strike(ctx context.Context, f *fleet.Fleet, trap <-chan *caught, pass func(
 // of its socket: the lease may be another's by now, for one that waits does not
 // prolong it.
 func (c *caught) caller(f *fleet.Fleet) (fleet.Process, error) {
-	_, port, _ := net.SplitHostPort(c.conn.here.RemoteAddr().String())
-	number, err := strconv.ParseUint(port, 10, 16)
-	if err != nil {
-		return fleet.Process{}, err
-	}
+	from, to := c.conn.here.RemoteAddr().(*net.TCPAddr), c.conn.here.LocalAddr().(*net.TCPAddr)
 	table, err := os.ReadFile("/proc/net/tcp")
 	if err != nil {
 		return fleet.Process{}, err
@@ -50,7 +45,8 @@ func (c *caught) caller(f *fleet.Fleet) (fleet.Process, error) {
 	inode := ""
 	for line := range strings.Lines(string(table)) {
 		// number, local address, remote address, state … the tenth is the inode
-		if fields := strings.Fields(line); len(fields) > 9 && strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", number)) {
+		if fields := strings.Fields(line); len(fields) > 9 && fields[3] == "01" &&
+			strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", from.Port)) && strings.HasSuffix(fields[2], fmt.Sprintf(":%04X", to.Port)) {
 			inode = fields[9]
 		}
 	}
@@ -70,7 +66,7 @@ func (c *caught) caller(f *fleet.Fleet) (fleet.Process, error) {
 			}
 		}
 	}
-	return fleet.Process{}, fmt.Errorf("no process has the socket %q of port %s", inode, port)
+	return fleet.Process{}, fmt.Errorf("no process has the socket %q of port %d", inode, from.Port)
 }
 
 // The api that writes checkpoints is killed as it sends a checkpoint, or the
@@ -80,16 +76,18 @@ func TestKilledBetweenCheckpointAndTrim(t *testing.T) {
 	ctx := limit(t)
 	server := redisServer(t)
 	tap := startTap(t, server.Addr())
-	const retention = 40
+	// The retention is less than what is drawn between two checkpoints, so that
+	// the log has nothing to spare.
+	const retention, strokes = 5, 20
 	f := startFleet(t, ctx, fleet.Options{
-		Gateways: 1, APIs: 2, Redis: tap.url(), Canvas: "30x20", Env: often(retention),
+		Gateways: 1, APIs: 2, Redis: tap.url(), Canvas: "30x20",
+		Env: []string{"CHECKPOINT_INTERVAL=300ms", "CHECKPOINT_OPERATIONS=15", fmt.Sprintf("LOG_RETENTION=%d", retention)},
 	})
 	k := newKeeper(t, server)
 	b := &brush{Client: connect(t, ctx, client.Options{URLs: []string{wsURL(t, f)}})}
-	for range 3 {
-		b.paint(t, ctx, retention/2)
-		k.look(t, ctx)
-	}
+	b.paint(t, ctx, strokes)
+	b.paint(t, ctx, strokes)
+	k.follow(t, ctx, b)
 	k.settled(t, ctx, retention)
 
 	moments := map[string]func(*caught) error{
@@ -110,18 +108,18 @@ func TestKilledBetweenCheckpointAndTrim(t *testing.T) {
 					victim, err = strike(ctx, f, trap, pass)
 					struck <- err
 				}()
-				b.paint(t, ctx, retention/2)
+				b.paint(t, ctx, strokes)
 				if err := <-struck; err != nil {
 					t.Fatalf("%s: %v", when, err)
 				}
-				k.look(t, ctx)
+				k.follow(t, ctx, b)
 				k.whole(t, ctx, when)
 				if at := k.stored(t, ctx); at < before {
 					t.Errorf("%s: the checkpoint went back from %d to %d", when, before, at)
 				}
 				// One of both takes over.
-				b.paint(t, ctx, retention/2)
-				k.look(t, ctx)
+				b.paint(t, ctx, strokes)
+				k.follow(t, ctx, b)
 				k.settled(t, ctx, retention)
 				k.whole(t, ctx, when+", and another api went on")
 				replaced(t, ctx, f, false, victim)

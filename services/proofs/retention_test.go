@@ -137,7 +137,19 @@ const maxEntry = 32
 // brush draws numbered operations, each with a colour of its own.
 type brush struct {
 	*client.Client
-	n uint64
+	n    uint64
+	grid *canvas.Grid // what it has drawn
+}
+
+// follow takes what a brush drew, all of which was acknowledged, for the truth:
+// where nobody else draws no log is needed to know it.
+func (k *keeper) follow(t *testing.T, ctx context.Context, b *brush) {
+	t.Helper()
+	meta, err := k.Meta(ctx, mainCanvas)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.truth = &truth{epoch: meta.Epoch, head: b.n, picture: b.grid.Freeze()}
 }
 
 func (b *brush) paint(t *testing.T, ctx context.Context, n int) {
@@ -150,6 +162,9 @@ func (b *brush) paint(t *testing.T, ctx context.Context, n int) {
 // strokes draws n operations and waits until they are acknowledged.
 func (b *brush) strokes(ctx context.Context, n int) error {
 	spec := b.Spec()
+	if b.grid == nil {
+		b.grid = canvas.NewGrid(spec)
+	}
 	for range n {
 		b.n++
 		if b.n%maxEntry == 0 { // so that no entry becomes long
@@ -158,11 +173,13 @@ func (b *brush) strokes(ctx context.Context, n int) error {
 			}
 		}
 		cell := int(b.n*7) % spec.Cells()
-		if _, err := b.Draw(ctx, canvas.Pixel{
+		p := canvas.Pixel{
 			X: uint16(cell % spec.Width), Y: uint16(cell / spec.Width), Color: canvas.Color(b.n*0x10101+uint64(b.Author())) & 0xFFFFFF,
-		}); err != nil {
+		}
+		if _, err := b.Draw(ctx, p); err != nil {
 			return err
 		}
+		b.grid.Set(int(p.X), int(p.Y), p.Color)
 	}
 	return b.Flush(ctx)
 }
