@@ -354,15 +354,18 @@ func (r *register) check(t *testing.T) {
 	t.Errorf("reads and writes by REST are not those of a register (%s); see %s", result, picture)
 }
 
-// However many apis answer, and whatever happens to them and to Redis: each
-// cell is one register. A read never shows less than an answered write, or
+// However many apis answer, and whatever happens to them, to Redis and to live
+// messages: each cell is one register. A read never shows less than an answered write, or
 // than an earlier read, by whichever api.
 func TestLinearizable(t *testing.T) {
 	ctx := limit(t)
 	redis := redisServer(t)
+	// With a live message lost here and there an api must not believe that it
+	// has everything.
+	proxy := startProxy(t, redis.Addr(), seed(t))
 	const apis, width = 3, 16
 	f := startFleet(t, ctx, fleet.Options{
-		Gateways: 2, APIs: apis, Redis: redis.URL(), Canvas: "16x16",
+		Gateways: 2, APIs: apis, Redis: proxy.url(), Canvas: "16x16",
 		Env: []string{"REST_REQUESTS_PER_SECOND=0", "MESSAGES_PER_SECOND=0", "PIXELS_PER_SECOND=0", "READ_TIMEOUT=300ms"},
 	})
 	transport := &http.Transport{MaxIdleConnsPerHost: 32}
@@ -389,6 +392,8 @@ func TestLinearizable(t *testing.T) {
 	}
 	goOn()
 	for round := range pick(3, 12) {
+		proxy.afflict(liveFaults{drop: .6, repeat: .1, delay: .2})
+		goOn()
 		// An api is killed in the middle of whatever it does.
 		s, err := f.Ready(ctx, 2, apis, 1)
 		if err != nil {
@@ -415,6 +420,7 @@ func TestLinearizable(t *testing.T) {
 		if err := redis.Resume(); err != nil {
 			t.Fatal(err)
 		}
+		proxy.afflict(liveFaults{})
 		goOn()
 	}
 	stop()
