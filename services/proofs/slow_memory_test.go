@@ -31,6 +31,10 @@ func TestStoppedClientsCostLittle(t *testing.T) {
 		{"binary, strokes", "64x64", client.Binary, 20, 500, 0, false},
 		{"JSON, strokes", "64x64", client.JSON, 3, 500, 0, false},
 		{"binary, the greatest strokes", "512x512", client.Binary, 8, canvas.MaxPixels, 64, false},
+		{"JSON, the greatest strokes", "512x512", client.JSON, 2, canvas.MaxPixels, 64, false},
+		// 512 × 512 random cells make 768 KiB that do not compress, and after
+		// so many strokes a joining client gets a picture of its own.
+		{"binary, pictures", "512x512", client.Binary, 1200, 1, 0, true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			ctx := limit(t)

@@ -7,12 +7,15 @@ import "github.com/cloud-pixel/playground/services/canvas"
 // belong to the flusher; their buffers are used again, so whoever keeps a part
 // of one beyond the write must copy it.
 type chunk struct {
-	codec     Codec
-	era       int
-	from, to  uint64
-	buf       []byte // from start on, whole frames
-	start     int
-	big       []byte // instead of buf: immutable frames that may be kept
+	codec    Codec
+	era      int
+	from, to uint64
+	buf      []byte // from start on, whole frames
+	start    int
+	big      []byte // instead of buf: immutable frames that may be kept
+	// Instead of both: a single operation that is greater than a connection may
+	// hold, in JSON. Each gets it piece by piece; see planPieces.
+	single    *canvas.Entry
 	ops       uint64
 	conflated bool
 	received  int64 // oldest receipt of its operations, µs since the Unix epoch
@@ -23,8 +26,10 @@ const (
 	// maxChunk is where a connection's pending updates count as much, in
 	// bytes: beyond, it gets a conflated range.
 	maxChunk = 64 << 10
-	// maxRange bounds a conflated range, in bytes; beyond, it is cut in time,
-	// down to a single operation (at most 600 KiB, in JSON, for the greatest).
+	// maxRange bounds a conflated range, and what is written at once for an
+	// entry, in bytes, since that is what a connection holds while its socket is
+	// full. Beyond, a range is cut in time, down to a single operation (at most
+	// 600 KiB, in JSON, for the greatest), which goes out in pieces.
 	maxRange = 160 << 10
 	// cachedChunks is how many are kept for one hub.
 	cachedChunks = 8
@@ -55,10 +60,10 @@ func (h *Hub) chunk(codec Codec, from uint64) *chunk {
 	case c == nil:
 		c = h.recycle()
 		c.codec, c.era, c.from, c.to = codec, h.pictures.era, from, from
-		c.ops, c.conflated, c.received, c.big = 0, false, 0, nil
+		c.ops, c.conflated, c.received, c.big, c.single = 0, false, 0, nil, nil
 		c.start = maxHeader
 		c.buf = append(c.buf[:0], make([]byte, maxHeader)...)
-	case c.conflated || c.big != nil || c.to == h.head:
+	case c.conflated || c.big != nil || c.single != nil || c.to == h.head:
 		c.used = h.flusher.clock
 		return c
 	}
@@ -74,9 +79,9 @@ func (h *Hub) chunk(codec Codec, from uint64) *chunk {
 		to = from + (to-from)/2
 		entries = h.history.entries(from, to)
 	}
-	frames := encodeRange(conflate(entries, from, to, h.spec), h.spec, codec)
-	c.big = nil
-	if len(frames) > maxRange {
+	if c.big = nil; codec != Binary && to == from+1 && weighRange(entries, h.spec, codec) > maxRange {
+		c.single = entries[0]
+	} else if frames := encodeRange(conflate(entries, from, to, h.spec), h.spec, codec); len(frames) > maxRange {
 		c.big = frames
 	} else {
 		c.buf, c.start = append(c.buf[:0], frames...), 0
@@ -99,9 +104,15 @@ func (h *Hub) fill(c *chunk) bool {
 		encoded := h.history.encode(b, c.codec)
 		if c.ops == 0 && len(encoded) > maxChunk {
 			// A single entry of many pixels: everybody shares its frames.
-			c.big = encoded
-			if c.codec == Binary {
+			switch one := len(b.entry.Ops) == 1; {
+			case len(encoded) > maxRange && !one:
+				return false
+			case len(encoded) > maxRange && c.codec != Binary:
+				c.single = b.entry
+			case c.codec == Binary:
 				c.big = appendFrame(nil, frameBinary, encoded)
+			default:
+				c.big = encoded
 			}
 			c.count(b)
 			return true

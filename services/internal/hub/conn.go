@@ -53,9 +53,11 @@ type Conn struct {
 	waiting   bool   // for a picture that is being made
 	need      string // reason for which it needs a picture, or ""
 	picture   *picture
-	next      int    // message of the picture
-	counted   uint64 // position up to which deliveries are counted
-	caughtUp  uint64 // head at the join: writes up to here are catching up
+	next      int           // message of the picture
+	single    *canvas.Entry // an operation that it gets in pieces
+	sent      int           // bytes of them
+	counted   uint64        // position up to which deliveries are counted
+	caughtUp  uint64        // head at the join: writes up to here are catching up
 	confirmed uint64
 	presence  uint64 // version that it has
 	count     uint64
@@ -136,7 +138,7 @@ func (h *Hub) Leave(c *Conn) {
 	h.conns[last] = nil
 	h.conns = h.conns[:last]
 	c.index = -1
-	c.picture = nil
+	c.picture, c.single = nil, nil
 	c.mu.Lock()
 	c.failed, c.control = true, nil
 	c.mu.Unlock()

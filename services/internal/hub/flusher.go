@@ -217,6 +217,9 @@ func (f *Flusher) plan(h *Hub, c *Conn) plan {
 	if c.need != "" || c.picture != nil {
 		return f.planPicture(h, c, codec, out)
 	}
+	if c.single != nil {
+		return f.planPieces(h, c, codec, out)
+	}
 	from := c.cursor.Load()
 	if from >= h.head {
 		return plan{out: out}
@@ -226,6 +229,10 @@ func (f *Flusher) plan(h *Hub, c *Conn) plan {
 		return plan{out: out, more: true}
 	}
 	k := h.chunk(codec, from)
+	if k.single != nil {
+		c.single, c.sent = k.single, 0
+		return f.planPieces(h, c, codec, out)
+	}
 	frames, immutable := k.frames()
 	if len(out) > 0 {
 		if len(frames) > 4<<10 {
@@ -242,11 +249,34 @@ func (f *Flusher) plan(h *Hub, c *Conn) plan {
 	return plan{out: frames, immutable: immutable, more: k.to < h.head, chunk: k, catchUp: k.from < c.caughtUp}
 }
 
+// planPieces continues to give c a single operation of very many pixels, as
+// frames of which each tells of one. What c holds meanwhile is the operation,
+// not its encoded form, which is ten times as large and its own alone once the
+// history has gone past it.
+func (f *Flusher) planPieces(h *Hub, c *Conn, codec Codec, out []byte) plan {
+	if p := &h.pieces; p.of != c.single || p.codec != codec {
+		p.codec, p.of, p.frames = codec, c.single, encodeEntry(c.single, h.spec, codec)
+	}
+	rest := h.pieces.frames[c.sent:]
+	n := frameEnd(rest, min(len(rest), maxChunk/2))
+	out = append(out, rest[:n]...)
+	f.scratch = out
+	if c.sent += n; n < len(rest) {
+		return plan{out: out, more: true}
+	}
+	k := &chunk{from: c.single.First - 1, to: c.single.Last()}
+	k.note(c.single)
+	c.single = nil
+	c.cursor.Store(k.to)
+	f.count(c, k.to, false)
+	return plan{out: out, more: k.to < h.head, chunk: k, catchUp: k.from < c.caughtUp}
+}
+
 // planPicture continues, or begins, to give c a whole picture. Until it has
 // it, it gets no updates.
 func (f *Flusher) planPicture(h *Hub, c *Conn, codec Codec, out []byte) plan {
 	if c.need != "" {
-		c.picture = nil
+		c.picture, c.single = nil, nil
 		switch {
 		case codec == JSON:
 			f.metrics.pictures.WithLabelValues(c.need).Inc()

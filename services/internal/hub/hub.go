@@ -41,6 +41,12 @@ type Hub struct {
 	pictures pictures
 
 	chunks []*chunk // the flusher's; see chunk.go
+	// pieces are the frames of the operation that was sent in pieces last.
+	pieces struct {
+		codec  Codec
+		of     *canvas.Entry
+		frames []byte
+	}
 }
 
 // shared is a message for all connections of which only the latest counts.
@@ -141,7 +147,7 @@ func (h *Hub) Restart(pos canvas.Position, spec canvas.Spec) {
 	h.pictures.clear()
 	for _, c := range h.conns {
 		c.need = reasonEpoch
-		c.picture = nil
+		c.picture, c.single = nil, nil
 		c.cursor.Store(pos.Seq)
 		c.counted, c.caughtUp = pos.Seq, pos.Seq
 	}
@@ -158,6 +164,7 @@ func (h *Hub) Close() {
 	h.metrics.historyOps.Sub(float64(h.history.ops))
 	h.history.clear()
 	h.pictures.clear()
+	h.pieces.of, h.pieces.frames = nil, nil
 	h.epoch = canvas.Epoch{}
 }
 

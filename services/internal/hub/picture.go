@@ -1,6 +1,9 @@
 package hub
 
 import (
+	"bytes"
+	"slices"
+
 	"github.com/cloud-pixel/playground/services/canvas"
 	"github.com/cloud-pixel/playground/services/protocol"
 )
@@ -10,7 +13,12 @@ import (
 type picture struct {
 	seq    uint64
 	frames [][]byte
+	size   int // bytes
 }
+
+// pictureShare is how many bytes of older pictures there may be for each
+// connection. One older picture there may be in any case.
+const pictureShare = 128 << 10
 
 // pictureLag is how far the log may have gone on since a picture was made for
 // it to be given to one more connection, in operations: the connection gets
@@ -23,6 +31,7 @@ const pictureLag = 1024
 type pictures struct {
 	hub      *Hub
 	ready    [codecs]*picture
+	older    [codecs][]*picture // which connections may still be reading, oldest first
 	building [codecs]bool
 	waiting  [codecs][]*Conn
 	era      int // of the history; what was begun in an earlier one is dropped
@@ -30,6 +39,7 @@ type pictures struct {
 
 func (p *pictures) clear() {
 	p.ready = [codecs]*picture{}
+	p.older = [codecs][]*picture{}
 	p.era++
 }
 
@@ -37,8 +47,16 @@ func (p *pictures) clear() {
 // again when there is one.
 func (p *pictures) get(codec Codec, c *Conn) *picture {
 	h := p.hub
-	if r := p.ready[codec]; r != nil && r.seq+pictureLag >= h.head && r.seq >= h.history.oldest(h.head) {
-		return r
+	if r := p.ready[codec]; r != nil && r.seq >= h.history.oldest(h.head) {
+		lag := uint64(pictureLag)
+		if p.crowded(codec) {
+			// Another one would take from somebody what he is reading: rather
+			// tell more operations.
+			lag = uint64(h.history.maxOps) / 2
+		}
+		if r.seq+lag >= h.head {
+			return r
+		}
 	}
 	if !c.waiting {
 		c.waiting = true
@@ -52,14 +70,63 @@ func (p *pictures) get(codec Codec, c *Conn) *picture {
 	return nil
 }
 
+// crowded tells whether connections read so many older pictures already that
+// one more makes the oldest go.
+func (p *pictures) crowded(codec Codec) bool {
+	p.forget(codec)
+	all := p.ready[codec].size
+	for _, o := range p.older[codec] {
+		all += o.size
+	}
+	return len(p.older[codec]) > 0 && all > pictureShare*len(p.hub.conns)
+}
+
+// forget lets older pictures go that nobody reads.
+func (p *pictures) forget(codec Codec) {
+	read := make(map[*picture]bool)
+	for _, c := range p.hub.conns {
+		read[c.picture] = true
+	}
+	p.older[codec] = slices.DeleteFunc(p.older[codec], func(o *picture) bool { return !read[o] })
+}
+
+// retire makes room for another picture. Slow clients, each in the middle of a
+// picture of its own, could otherwise hold any number of them: those in the
+// oldest begin again with the newest.
+func (p *pictures) retire(codec Codec) {
+	if p.ready[codec] == nil {
+		return
+	}
+	p.older[codec] = append(p.older[codec], p.ready[codec])
+	p.forget(codec)
+	all := 0
+	for _, o := range p.older[codec] {
+		all += o.size
+	}
+	for len(p.older[codec]) > 1 && all > pictureShare*len(p.hub.conns) {
+		oldest := p.older[codec][0]
+		for _, c := range p.hub.conns {
+			if c.picture == oldest {
+				c.picture, c.need = nil, reasonLag
+			}
+		}
+		all -= oldest.size
+		p.older[codec] = slices.Delete(p.older[codec], 0, 1)
+	}
+}
+
 func (p *pictures) build(codec Codec, era int) {
 	h := p.hub
 	defer h.flusher.running.Done()
 	frozen, at := h.freeze()
 	made := &picture{seq: at.Seq, frames: encodePicture(frozen, at, codec)}
+	for _, frame := range made.frames {
+		made.size += len(frame)
+	}
 	h.mu.Lock()
 	p.building[codec] = false
 	if p.era == era && at.Epoch == h.epoch {
+		p.retire(codec)
 		p.ready[codec] = made
 	}
 	waiting := p.waiting[codec]
@@ -95,7 +162,7 @@ func encodePicture(f *canvas.Frozen, at canvas.Position, codec Codec) [][]byte {
 	all := encodeRange(&r, spec, codec)
 	for len(all) > 0 { // in pieces, as bands are
 		n := frameEnd(all, min(len(all), maxChunk/2))
-		frames = append(frames, all[:n:n])
+		frames = append(frames, bytes.Clone(all[:n])) // who holds one holds no more
 		all = all[n:]
 	}
 	return frames
