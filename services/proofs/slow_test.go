@@ -32,20 +32,29 @@ func gatewayOf(t *testing.T, f *fleet.Fleet) (fleet.Process, []string) {
 	return s.Of(fleet.Gateway)[0], urls
 }
 
-// ballast draws strokes of many pixels until the gateway has found more full
-// sockets than before, and some more: buffers in the kernel may still grow.
-func ballast(t *testing.T, ctx context.Context, by *client.Client, gateway fleet.Process, sockets int) {
+// ballast draws strokes of many pixels until the gateway has full sockets that
+// take nothing any more: at first the buffers of the kernel still grow.
+func ballast(t *testing.T, ctx context.Context, by *client.Client, gateway fleet.Process) {
 	t.Helper()
-	const full = "pixel_hub_blocked_writes_total"
-	before := metric(t, ctx, gateway, full)
 	stroke := make([]canvas.Pixel, 500)
-	soon(t, ctx, fmt.Sprintf("%d full sockets", sockets), func() bool {
-		draw(t, ctx, by, scatter(stroke, 64))
-		return metric(t, ctx, gateway, full) >= before+float64(sockets)
+	soon(t, ctx, "a full socket", func() bool {
+		for range 20 {
+			draw(t, ctx, by, scatter(stroke, 64))
+		}
+		return behind(t, ctx, gateway) >= 10
 	})
-	for range 20 {
-		draw(t, ctx, by, scatter(stroke, 64))
-	}
+}
+
+// behind returns how many operations the gateway's clients have still to be
+// sent, when that does not change any more.
+func behind(t *testing.T, ctx context.Context, gateway fleet.Process) (operations float64) {
+	t.Helper()
+	last := -1.0
+	soon(t, ctx, "the gateway has sent what it can", func() bool {
+		last, operations = operations, metric(t, ctx, gateway, "pixel_hub_owed_operations_total")-metric(t, ctx, gateway, "pixel_hub_delivered_operations_total")
+		return last == operations
+	})
+	return operations
 }
 
 // checkReturned checks that a client which reads again gets to the right
@@ -159,12 +168,12 @@ func TestStoppedClientHoldsUpNobody(t *testing.T) {
 	}
 	bulk := connect(t, ctx, client.Options{URLs: urls, NoGrid: true})
 
+	draws := pick(50, 400)
 	// phase draws at a steady pace until everybody has it all.
 	phase := func() time.Duration {
 		l.take()
 		tick := time.NewTicker(10 * time.Millisecond)
 		defer tick.Stop()
-		draws := pick(50, 400)
 		for n := range draws {
 			<-tick.C
 			c := l.next()
@@ -186,11 +195,14 @@ func TestStoppedClientHoldsUpNobody(t *testing.T) {
 		slow := connect(t, ctx, client.Options{URLs: urls, Codec: codec, API: baseURL(t, f), Dialer: line.dialer(), IdleTimeout: -1})
 		before = append(before, phase())
 		line.hold()
-		ballast(t, ctx, bulk, gateway, 1)
+		ballast(t, ctx, bulk, gateway)
 		at := slow.Position()
 		during = append(during, phase())
 		if p := slow.Position(); p != at {
 			t.Errorf("the client that does not read has gone from %v to %v", at, p)
+		}
+		if n := behind(t, ctx, gateway); n < 10+float64(draws) {
+			t.Errorf("the client that does not read is %v operations behind: it was sent some of %d", n, draws)
 		}
 		line.release()
 		checkReturned(t, ctx, redis.URL(), bulk, fmt.Sprintf("the %v client that had stopped", codec), slow)
@@ -200,11 +212,12 @@ func TestStoppedClientHoldsUpNobody(t *testing.T) {
 		_ = slow.Close()
 	}
 	t.Logf("p99 of %d clients: while all read %v, while one has stopped %v", others, before, during)
+	// Whatever else the machine does makes phases slower, never faster.
 	slices.Sort(before)
 	slices.Sort(during)
-	with, without := during[len(during)/2], before[len(before)/2]
+	with, without := during[len(during)/4], before[len(before)/4]
 	if full && with > 3*without/2+5*time.Millisecond {
-		t.Errorf("the others' p99 goes from %v to %v (medians) while one client does not read", without, with)
+		t.Errorf("the others' p99 goes from %v to %v (lower quartiles) while one client does not read", without, with)
 	}
 }
 
@@ -232,7 +245,7 @@ func TestStoppedClientIsClosed(t *testing.T) {
 			for try, told := 1, false; !told; try++ {
 				closed := metric(t, ctx, gateway, "pixel_hub_slow_consumers_total")
 				line.hold()
-				ballast(t, ctx, bulk, gateway, 1)
+				ballast(t, ctx, bulk, gateway)
 				soon(t, ctx, "the gateway gives the client up", func() bool {
 					draw(t, ctx, bulk, []canvas.Pixel{{Color: 1}})
 					return metric(t, ctx, gateway, "pixel_hub_slow_consumers_total") > closed
