@@ -111,6 +111,9 @@ func parse(args []string) (o options, err error) {
 	if *asJSON || o.system == reference {
 		o.codec = "json"
 	}
+	if o.state != "" || o.redis != "" {
+		o.fsync = "unknown"
+	}
 	o.referenceArgs = strings.Fields(*settings)
 	if *env != "" {
 		o.env = strings.Split(*env, ",")
@@ -130,7 +133,7 @@ func (o options) check(rest int) error {
 		return fmt.Errorf("-system is %s or %s", playground, reference)
 	case o.codec != "json" && o.codec != "binary":
 		return errors.New("-codec is json or binary")
-	case o.fsync != "always" && o.fsync != "everysec":
+	case o.fsync != "always" && o.fsync != "everysec" && o.fsync != "unknown":
 		return errors.New("-appendfsync is always or everysec")
 	case o.clients < 1 || o.clients > 20_000 || o.writers < 0 || o.writers > o.clients || o.block < 1:
 		return errors.New("-clients is 1 to 20000, -writers at most as many, -block at least 1")
