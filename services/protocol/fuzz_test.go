@@ -170,7 +170,15 @@ func FuzzDecodePixelUpdated(f *testing.F) {
 	seed(f, "json", "server")
 	for _, text := range []string{
 		`{"type":"pixel_updated","x":65535,"y":0,"color":"#aBcDeF","username":"","timestamp":9223372036854775807,"seq":1,"prev":0}`,
-		`{"type":"pixel_updated","x":65536,"y":00,"color":"#0000000","username":"\"","timestamp":-1,"seq":1e3,"prev":0}`,
+		// One thing wrong, or only unusual, in each.
+		`{"type":"pixel_updated","x":65536,"y":0,"color":"#000000","username":"a","timestamp":1,"seq":1,"prev":0}`,
+		`{"type":"pixel_updated","x":0,"y":00,"color":"#000000","username":"a","timestamp":1,"seq":1,"prev":0}`,
+		`{"type":"pixel_updated","x":0,"y":0,"color":"#00000g","username":"a","timestamp":1,"seq":1,"prev":0}`,
+		`{"type":"pixel_updated","x":0,"y":0,"color":"#000000","username":"\\n","timestamp":1,"seq":1,"prev":0}`,
+		"{\"type\":\"pixel_updated\",\"x\":0,\"y\":0,\"color\":\"#000000\",\"username\":\"\xff\",\"timestamp\":1,\"seq\":1,\"prev\":0}",
+		`{"type":"pixel_updated","x":0,"y":0,"color":"#000000","username":"a","timestamp":9223372036854775808,"seq":1,"prev":0}`,
+		`{"type":"pixel_updated","x":0,"y":0,"color":"#000000","username":"a","timestamp":1,"seq":1e3,"prev":0}`,
+		`{"type":"pixel_updated","x":0,"y":0,"color":"#000000","username":"a","timestamp":1,"seq":1,"prev":0}}`,
 		`{"type":"ack","op":9999999999999999999,"seq":18446744073709551615}`,
 	} {
 		f.Add([]byte(text))
