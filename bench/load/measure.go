@@ -83,7 +83,7 @@ func measure(ctx context.Context, o options, s *system) (_ *Result, err error) {
 	if err != nil {
 		return nil, err
 	}
-	r.fill(before, after, done, took, s)
+	r.fill(before, after, done, took)
 	if err := check.compare(ctx, w, r); err != nil {
 		return nil, err
 	}
@@ -145,7 +145,7 @@ func drain(ctx context.Context, w *swarm.Swarm, schedule swarm.Schedule, countin
 }
 
 // fill notes what lies between two moments.
-func (r *Result) fill(before, after moment, sent swarm.Sent, took time.Duration, s *system) {
+func (r *Result) fill(before, after moment, sent swarm.Sent, took time.Duration) {
 	r.Seconds = took.Seconds()
 	r.Writes, r.Owed = sent.Writes, sent.Writes*uint64(r.Clients)
 	r.CPU, r.Memory = map[string]float64{}, map[string]int64{}
