@@ -131,7 +131,7 @@ func visit(ctx context.Context, url, addr string, n int, drew *atomic.Int64) err
 	if err != nil {
 		return err
 	}
-	defer c.Close() //nolint:errcheck // it never fails
+	defer c.Close()
 	if draws {
 		if _, err := c.Draw(ctx, canvas.Pixel{X: uint16(n % 64), Y: uint16(n / 100 % 64), Color: canvas.Color(n)}); err != nil {
 			return err

@@ -32,29 +32,10 @@ func gatewayOf(t *testing.T, f *fleet.Fleet) (fleet.Process, []string) {
 	return s.Of(fleet.Gateway)[0], urls
 }
 
-// ballast draws strokes of many pixels until the gateway has full sockets that
-// take nothing any more: at first the buffers of the kernel still grow.
-func ballast(t *testing.T, ctx context.Context, by *client.Client, gateway fleet.Process) {
+// owed returns how many operations the gateway's clients have still to be sent.
+func owed(t *testing.T, ctx context.Context, gateway fleet.Process) int {
 	t.Helper()
-	stroke := make([]canvas.Pixel, 500)
-	soon(t, ctx, "a full socket", func() bool {
-		for range 20 {
-			draw(t, ctx, by, scatter(stroke, 64))
-		}
-		return behind(t, ctx, gateway) >= 10
-	})
-}
-
-// behind returns how many operations the gateway's clients have still to be
-// sent, when that does not change any more.
-func behind(t *testing.T, ctx context.Context, gateway fleet.Process) (operations float64) {
-	t.Helper()
-	last := -1.0
-	soon(t, ctx, "the gateway has sent what it can", func() bool {
-		last, operations = operations, metric(t, ctx, gateway, "pixel_hub_owed_operations_total")-metric(t, ctx, gateway, "pixel_hub_delivered_operations_total")
-		return last == operations
-	})
-	return operations
+	return int(metric(t, ctx, gateway, "pixel_hub_owed_operations_total") - metric(t, ctx, gateway, "pixel_hub_delivered_operations_total"))
 }
 
 // checkReturned checks that a client which reads again gets to the right
@@ -155,18 +136,48 @@ func TestStoppedClientHoldsUpNobody(t *testing.T) {
 	gateway, urls := gatewayOf(t, f)
 	l := &latencies{drawn: make([]time.Time, 1)} // black is the background
 	others := pick(40, 199)
+	var crowd []*client.Client // everybody who reads
 	for i := range others {
 		o := client.Options{URLs: urls, NoGrid: true, OnUpdate: l.arrived}
 		if i%10 == 0 {
 			o.Codec = client.JSON
 		}
-		connect(t, ctx, o)
+		crowd = append(crowd, connect(t, ctx, o))
 	}
 	painters := make([]drawn, 4)
 	for i := range painters {
 		painters[i].client = connect(t, ctx, client.Options{URLs: urls, NoGrid: true, Codec: bothCodecs[i%2]})
 	}
-	bulk := connect(t, ctx, client.Options{URLs: urls, NoGrid: true})
+	var acked atomic.Uint64
+	bulk := connect(t, ctx, client.Options{URLs: urls, NoGrid: true, OnAck: func(a client.Acked) { acked.Store(a.Seq) }})
+	crowd = append(crowd, bulk)
+	for _, p := range painters {
+		crowd = append(crowd, p.client)
+	}
+	// ballast draws strokes of many pixels until one client gets none of them,
+	// several times, when all others have everything: its socket is full. At
+	// first the buffers of the kernel still grow.
+	ballast := func() {
+		stroke := make([]canvas.Pixel, 500)
+		const strokes = 20
+		full, before := 0, 0
+		soon(t, ctx, "a full socket", func() bool {
+			for range strokes {
+				draw(t, ctx, bulk, scatter(stroke, 64))
+			}
+			for _, c := range crowd {
+				if err := c.WaitFor(ctx, acked.Load()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			after := owed(t, ctx, gateway)
+			if full++; after != before+strokes {
+				full = 0
+			}
+			before = after
+			return full == 3
+		})
+	}
 
 	draws := pick(50, 400)
 	// phase draws at a steady pace until everybody has it all.
@@ -195,14 +206,14 @@ func TestStoppedClientHoldsUpNobody(t *testing.T) {
 		slow := connect(t, ctx, client.Options{URLs: urls, Codec: codec, API: baseURL(t, f), Dialer: line.dialer(), IdleTimeout: -1})
 		before = append(before, phase())
 		line.hold()
-		ballast(t, ctx, bulk, gateway)
+		ballast()
 		at := slow.Position()
 		during = append(during, phase())
 		if p := slow.Position(); p != at {
 			t.Errorf("the client that does not read has gone from %v to %v", at, p)
 		}
-		if n := behind(t, ctx, gateway); n < 10+float64(draws) {
-			t.Errorf("the client that does not read is %v operations behind: it was sent some of %d", n, draws)
+		if n := owed(t, ctx, gateway); n < 60+draws {
+			t.Errorf("the client that does not read is %d operations behind: it was sent some of %d", n, draws)
 		}
 		line.release()
 		checkReturned(t, ctx, redis.URL(), bulk, fmt.Sprintf("the %v client that had stopped", codec), slow)
@@ -245,9 +256,8 @@ func TestStoppedClientIsClosed(t *testing.T) {
 			for try, told := 1, false; !told; try++ {
 				closed := metric(t, ctx, gateway, "pixel_hub_slow_consumers_total")
 				line.hold()
-				ballast(t, ctx, bulk, gateway)
 				soon(t, ctx, "the gateway gives the client up", func() bool {
-					draw(t, ctx, bulk, []canvas.Pixel{{Color: 1}})
+					draw(t, ctx, bulk, scatter(make([]canvas.Pixel, 500), 64))
 					return metric(t, ctx, gateway, "pixel_hub_slow_consumers_total") > closed
 				})
 				line.release()

@@ -76,13 +76,6 @@ func (w *wires) add(c net.Conn) *wire {
 	return one
 }
 
-// count returns how many connections are open.
-func (w *wires) count() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.open)
-}
-
 // dialed returns how many connections were made since the beginning.
 func (w *wires) dialed() int {
 	w.mu.Lock()
