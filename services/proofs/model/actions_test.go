@@ -17,7 +17,7 @@ var kinds = map[string]func(*rapid.T) step{
 	"draw again":        draw,
 	"draw more":         draw,
 	"draw much":         drawMuch,
-	"draw much again":   drawMuch,
+	"draw often":        drawOften,
 	"draw by REST":      drawByREST,
 	"read by REST":      readByREST,
 	"overlapping reads": overlappingReads,
@@ -36,7 +36,7 @@ var kinds = map[string]func(*rapid.T) step{
 	"stop reading":      stopReading,
 	"read on":           readOn,
 	"checkpoint":        checkpoint,
-	"trim":              func(*rapid.T) step { return (*world).trim },
+	"trim":              trim,
 	"back up":           func(*rapid.T) step { return (*world).takeBackup },
 	"restore":           func(*rapid.T) step { return (*world).restore },
 	"lose everything":   func(*rapid.T) step { return (*world).loseEverything },
@@ -143,7 +143,7 @@ func (w *world) draws(s *seat, all []scribble) {
 // drawMuch has a client paint so much that who does not read falls behind.
 func drawMuch(t *rapid.T) step {
 	by := rapid.IntRange(0, 1).Draw(t, "client")
-	n, seed := rapid.IntRange(1, 12).Draw(t, "operations"), rapid.IntRange(0, 1<<12).Draw(t, "where")
+	n, seed := rapid.IntRange(1, 10).Draw(t, "operations"), rapid.IntRange(0, 1<<12).Draw(t, "where")
 	return func(w *world) {
 		if w.settings.queue < 64<<10 {
 			n = min(n, 2) // else most of the time goes by with waiting to be let in
@@ -155,6 +155,40 @@ func drawMuch(t *rapid.T) step {
 			all[i] = scribble{pixels: 2000, seed: seed + 13*i}
 		}
 		w.draws(s, all)
+	}
+}
+
+// drawOften has a client send so many operations, while the log does not
+// answer, that they become one entry which is longer than what anybody reads
+// of the log at once.
+func drawOften(t *rapid.T) step {
+	by := rapid.IntRange(0, 1).Draw(t, "client")
+	n, seed := rapid.IntRange(1, 400).Draw(t, "operations"), rapid.IntRange(0, 1<<12).Draw(t, "where")
+	return func(w *world) {
+		s := w.seats[by]
+		if !w.clear(s) || w.settings.queue < 64<<10 {
+			return
+		}
+		w.note("%s draws %d operations while one of its is held up", s.name, n+1)
+		g := w.gateways[s.via]
+		f := g.arm(appending, held)
+		all := make([]scribble, n)
+		for i := range all {
+			all[i] = scribble{pixels: 1, seed: seed + i}
+		}
+		first := w.send(s, scribble{pixels: 1, seed: seed})
+		w.eventually("an operation is appended", says(g.name), func() bool { return isDone(f.fired) })
+		for _, x := range all {
+			w.send(s, x)
+		}
+		ctx, cancel := w.deadline()
+		defer cancel()
+		if _, err := s.Ping(ctx); err != nil { // then the gateway has them all
+			w.note("its connection breaks: %v", err)
+		}
+		g.free(f)
+		w.answered(s, first)
+		w.answered(s, s.drawn[len(s.drawn)-1])
 	}
 }
 

@@ -16,8 +16,10 @@ import (
 // was promised.
 func (w *world) settle() {
 	processes := w.wires()
+	for i := range gateways + apis {
+		w.release(i)
+	}
 	for _, p := range processes {
-		p.release()
 		p.setWeather(calm)
 		p.bringLate(func(int) int { return 0 })
 	}

@@ -11,7 +11,7 @@ import (
 
 func liveMessages(t *rapid.T) step {
 	to := aProcess(t)
-	are := rapid.SampledFrom([]weather{losing, waiting, doubled, calm}).Draw(t, "live messages are")
+	are := rapid.SampledFrom([]weather{losing, patchy, waiting, doubled, calm}).Draw(t, "live messages are")
 	return func(w *world) {
 		p := w.process(to)
 		w.note("live messages to %s from now on: %s", p.name, are)
@@ -56,8 +56,18 @@ func releaseHeld(t *rapid.T) step {
 	return func(w *world) {
 		p := w.process(of)
 		w.note("what is held up at %s goes on", p.name)
-		p.release()
+		w.release(of)
 	}
+}
+
+// release lets all go on that is held up at a process.
+func (w *world) release(of int) {
+	if of < gateways {
+		w.gateways[of].release()
+		return
+	}
+	k := w.keepers[of-gateways]
+	w.endTrims(k, k.release)
 }
 
 func breakSubscription(t *rapid.T) step {
@@ -228,12 +238,46 @@ func checkpoint(t *rapid.T) step {
 	}
 }
 
-func (w *world) trim() {
+// trim has an api trim the log, perhaps late: it begins, and ends when what is
+// held up at the api goes on, whatever has become of the log meanwhile.
+func trim(t *rapid.T) step {
+	by := anAPI(t)
+	late := rapid.Bool().Draw(t, "late")
+	return func(w *world) {
+		k := w.keepers[by]
+		w.note("%s trims the log; its command is held up: %v", k.name, late)
+		f := k.arm(trimming, held)
+		done := make(chan error, 1)
+		go func() {
+			ctx, cancel := w.deadline()
+			defer cancel()
+			_, err := k.store.Trim(ctx, mainCanvas)
+			done <- err
+		}()
+		k.trims = append(k.trims, done)
+		w.eventually("the log is trimmed", says(k.name), func() bool { return isDone(f.fired) || len(done) > 0 })
+		if !late {
+			w.endTrims(k, func() { k.free(f) })
+		}
+	}
+}
+
+// endTrims lets trims go on and waits until they have ended. What they may cut
+// is recorded before.
+func (w *world) endTrims(k *keeper, goOn func()) {
+	w.still(func(context.Context) { w.capture() })
+	goOn()
+	var held []chan error
+	for _, done := range k.trims {
+		if k.holds(trimming) && len(done) == 0 {
+			held = append(held, done)
+			continue
+		}
+		w.eventually("a trim ends", says(k.name), func() bool { return len(done) > 0 })
+	}
+	k.trims = held
 	w.still(func(ctx context.Context) {
 		w.capture()
-		n, err := w.store.Trim(ctx, mainCanvas)
-		w.must(err)
-		w.note("the log is trimmed by %d entries", n)
 		w.checkStored(ctx)
 	})
 }

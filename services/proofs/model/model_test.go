@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -44,10 +45,10 @@ func examples(t *testing.T, short, long int) {
 // Whatever happens to messages, connections, processes and Redis, what was
 // promised holds when it is over.
 func TestEverythingAtOnce(t *testing.T) {
-	examples(t, 16, 500) // each of the four
+	examples(t, 16, 500) // of each of the four
 	counts := newTally()
-	t.Cleanup(func() { t.Logf("what was tried:\n%v", counts) })
-	for i, start := range []func(context.Context, embedded.Options) (*embedded.Server, error){
+	var trials []*trial
+	for _, start := range []func(context.Context, embedded.Options) (*embedded.Server, error){
 		embedded.StartRedis, embedded.StartRedis, embedded.StartRedis, embedded.StartMemory,
 	} {
 		server, err := start(t.Context(), embedded.Options{AppendFsync: "no"})
@@ -59,10 +60,15 @@ func TestEverythingAtOnce(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		t.Run(fmt.Sprintf("%s-%d", server.Kind(), i+1), func(t *testing.T) {
-			t.Parallel() // an example waits more than it works
-			r := &trial{server: server, counts: counts}
-			rapid.Check(t, r.try)
+		trials = append(trials, &trial{server: server, counts: counts})
+	}
+	// All at the same time: an example waits more than it works.
+	var all sync.WaitGroup
+	for i, r := range trials {
+		all.Go(func() {
+			t.Run(fmt.Sprintf("%s-%d", r.server.Kind(), i+1), func(t *testing.T) { rapid.Check(t, r.try) })
 		})
 	}
+	all.Wait()
+	t.Logf("what was tried:\n%v", counts)
 }

@@ -31,7 +31,7 @@ type plan struct {
 
 func drawPlan(t *rapid.T) *plan {
 	p := &plan{settings: settings{
-		spec:      canvas.Spec{Width: 24, Height: 16, Background: canvas.White},
+		spec:      rapid.SampledFrom([]canvas.Spec{{Width: 24, Height: 16, Background: canvas.White}, {Width: 64, Height: 48, Background: canvas.White}}).Draw(t, "canvas"),
 		history:   rapid.SampledFrom([]int{4, 40, 16 << 10}).Draw(t, "operations a gateway remembers"),
 		slow:      rapid.SampledFrom([]time.Duration{15 * time.Second, 50 * time.Millisecond}).Draw(t, "slow-consumer time"),
 		queue:     rapid.SampledFrom([]int{256 << 10, 1 << 10}).Draw(t, "bytes that may wait"),

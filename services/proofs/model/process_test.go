@@ -142,10 +142,12 @@ func (p *gatewayProcess) metric(name, label string) (sum float64, err error) {
 type keeper struct {
 	process
 	canvas  *replica.Canvas
+	store   *store.Store
 	session protocol.Session
 	mu      sync.Mutex
 	number  uint64
 	base    *store.Checkpoint // that it saved last
+	trims   []chan error      // that are held up
 }
 
 func startKeeper(ctx context.Context, redis string, g *gate, name string, s settings) (*keeper, error) {
@@ -154,7 +156,7 @@ func startKeeper(ctx context.Context, redis string, g *gate, name string, s sett
 		return nil, err
 	}
 	quiet := slog.New(slog.DiscardHandler)
-	own, err := store.Open(store.Options{URL: w.url(), Logger: quiet})
+	own, err := store.Open(store.Options{URL: w.url(), Retention: s.retention, Logger: quiet})
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +165,7 @@ func startKeeper(ctx context.Context, redis string, g *gate, name string, s sett
 		Permanent: map[string]canvas.Spec{mainCanvas: s.spec},
 	})
 	run, cancel := context.WithCancel(context.Background())
-	k := &keeper{process: process{wire: w, name: name, ended: make(chan error, 1)}, session: protocol.NewSession()}
+	k := &keeper{process: process{wire: w, name: name, ended: make(chan error, 1)}, store: own, session: protocol.NewSession()}
 	k.crash = func() {
 		w.kill()
 		cancel()

@@ -184,7 +184,7 @@ func nameOf(value []byte) string {
 }
 
 // kindOf tells what a command is for. Scripts are known by their arguments: an
-// append names the channel, a check has a position and no more.
+// append names the channel, a check has a position and no more, a trim a version.
 func kindOf(items [][]byte) command {
 	if len(items) == 0 {
 		return other
@@ -198,9 +198,13 @@ func kindOf(items [][]byte) command {
 				return appending
 			}
 		}
-		// script, number of keys, 4 keys, epoch, seq, candidate
-		if len(items) == 1+2+4+3 && len(items[7]) == 32 && len(items[9]) == 32 {
+		// Before the arguments there are: script, number of keys, 4 keys.
+		const first = 1 + 2 + 4
+		switch n := len(items) - first; {
+		case n == 3 && len(items[first]) == 32 && len(items[first+2]) == 32: // epoch, seq, candidate
 			return checking
+		case n == 2 && string(items[first]) == "1": // version, retention
+			return trimming
 		}
 	}
 	return other

@@ -77,6 +77,7 @@ const (
 	appending command = "append"
 	checking  command = "check" // compares a position with the log's head
 	reading   command = "read"  // reads a part of the log
+	trimming  command = "trim"
 )
 
 // What may happen to a command.
@@ -105,6 +106,7 @@ type weather string
 const (
 	calm    weather = "calm"
 	losing  weather = "lost"
+	patchy  weather = "every other one lost"
 	doubled weather = "delivered twice"
 	waiting weather = "delayed"
 )
@@ -122,6 +124,7 @@ type wire struct {
 	holding []*fault
 	weather weather
 	late    [][]byte // live messages that wait
+	lost    bool     // the last one was, in patchy weather
 	dead    bool
 }
 
@@ -230,6 +233,16 @@ func (w *wire) release() {
 	w.holding, w.armed = nil, nil
 }
 
+// free lets go on what one fault holds up.
+func (w *wire) free(f *fault) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if i := slices.Index(w.holding, f); i >= 0 {
+		close(f.free)
+		w.holding = slices.Delete(w.holding, i, i+1)
+	}
+}
+
 // setWeather says what becomes of live messages from now on.
 func (w *wire) setWeather(to weather) {
 	w.mu.Lock()
@@ -282,6 +295,10 @@ func (w *wire) message(b []byte) {
 	defer w.mu.Unlock()
 	switch w.weather {
 	case losing:
+	case patchy:
+		if w.lost = !w.lost; !w.lost {
+			w.deliver(b)
+		}
 	case waiting:
 		w.late = append(w.late, b)
 	case doubled:
