@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"fmt"
 	"iter"
@@ -12,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/cloud-pixel/playground/services/canvas"
+	"github.com/cloud-pixel/playground/services/internal/httpkit"
 	"github.com/cloud-pixel/playground/services/internal/replica"
 	"github.com/cloud-pixel/playground/services/protocol"
 )
@@ -105,6 +107,8 @@ type rendering struct {
 	form        string
 	name        string // in the cache: the form and what else it depends on
 	contentType string
+	gzip        bool // the parts are compressed
+	varies      bool // with what the client accepts
 	caching     string
 	cost        int // cells or pixels
 	make        func(f *canvas.Frozen, at canvas.Position) ([][]byte, error)
@@ -119,6 +123,9 @@ func (s *service) serve(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	h.Set("Pixel-Position", at.String())
 	h.Set("ETag", how.etag(at))
 	h.Set("Cache-Control", how.caching)
+	if how.varies {
+		h.Add("Vary", "Accept-Encoding")
+	}
 	if pic == nil {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
@@ -142,6 +149,9 @@ func (s *service) serve(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		size += len(part)
 	}
 	h.Set("Content-Type", how.contentType)
+	if how.gzip {
+		h.Set("Content-Encoding", "gzip")
+	}
 	h.Set("Content-Length", strconv.Itoa(size))
 	h.Set("X-Content-Type-Options", "nosniff")
 	for _, part := range pic.parts {
@@ -205,8 +215,30 @@ func (s *service) getJSON(w http.ResponseWriter, r *http.Request, id string) err
 			s.streamJSON(w, r, c, how)
 			return nil
 		}
+		how.varies = true
+		if httpkit.AcceptsGzip(r.Header.Values("Accept-Encoding")) {
+			how.gzip, how.name = true, formJSON+"-gzip"
+			how.make = func(f *canvas.Frozen, _ canvas.Position) ([][]byte, error) { return compressJSON(f) }
+		}
 		return s.serve(ctx, w, r, c, how)
 	})
+}
+
+// compressJSON returns the JSON of a picture, compressed. A picture lives as
+// long as nobody draws, so the fastest level is the right one.
+func compressJSON(f *canvas.Frozen) ([][]byte, error) {
+	var b bytes.Buffer
+	w, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
+	if err != nil {
+		return nil, err
+	}
+	for part := range encodeJSON(f, math.MaxInt) {
+		if _, err := w.Write(part); err != nil {
+			return nil, err
+		}
+	}
+	err = w.Close()
+	return [][]byte{b.Bytes()}, err
 }
 
 // streamJSON writes the JSON of a great canvas while it is made: nobody would

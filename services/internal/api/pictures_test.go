@@ -2,10 +2,12 @@ package api
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"image/color"
 	"image/png"
+	"io"
 	"math"
 	"math/rand/v2"
 	"net/http"
@@ -185,6 +187,37 @@ func checkValidation(t *testing.T, p *process, path string) {
 	got := p.get(path, "If-None-Match", tag)
 	if got.status != 200 || got.header.Get("ETag") == tag || got.body == first.body {
 		t.Errorf("after a write: %d, ETag %s", got.status, got.header.Get("ETag"))
+	}
+}
+
+// Who takes gzip gets the pixels of a full canvas in a third of the bytes.
+func TestJSONIsCompressed(t *testing.T) {
+	p := run(t, newRedis(t), nil)
+	plain := p.get("/api/canvas", "Accept-Encoding", "identity")
+	packed := p.get("/api/canvas", "Accept-Encoding", "gzip")
+	if plain.header.Get("Content-Encoding") != "" || packed.header.Get("Content-Encoding") != "gzip" {
+		t.Fatalf("Content-Encoding %q and %q", plain.header.Get("Content-Encoding"), packed.header.Get("Content-Encoding"))
+	}
+	r, err := gzip.NewReader(strings.NewReader(packed.body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if unpacked, err := io.ReadAll(r); err != nil || string(unpacked) != plain.body {
+		t.Errorf("%v: %d bytes, want %d", err, len(unpacked), len(plain.body))
+	}
+	if 3*len(packed.body) > len(plain.body) {
+		t.Errorf("%d bytes instead of %d", len(packed.body), len(plain.body))
+	}
+	for _, got := range []reply{plain, packed} {
+		if !strings.Contains(strings.Join(got.header.Values("Vary"), ","), "Accept-Encoding") {
+			t.Errorf("Vary %q", got.header.Values("Vary"))
+		}
+	}
+	if plain.header.Get("ETag") == packed.header.Get("ETag") {
+		t.Error("both encodings have one ETag")
+	}
+	if again := p.get("/api/canvas", "Accept-Encoding", "gzip", "If-None-Match", packed.header.Get("ETag")); again.status != http.StatusNotModified {
+		t.Errorf("%d", again.status)
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"github.com/cloud-pixel/playground/services/internal/httpkit"
 )
 
 // asset is one file, ready to be sent. It never changes.
@@ -84,52 +86,10 @@ func newAsset(body []byte, contentType string) *asset {
 
 // choose returns the encoding to send for an Accept-Encoding header.
 func (a *asset) choose(accept []string) (v *variant, gzipped bool) {
-	if a.gzip != nil && wantsGzip(accept) {
+	if a.gzip != nil && httpkit.AcceptsGzip(accept) {
 		return a.gzip, true
 	}
 	return &a.plain, false
-}
-
-// wantsGzip tells whether the client takes gzip, and likes it no less than
-// what is not compressed (RFC 9110, section 12.5.3). What cannot be read does
-// not count.
-func wantsGzip(accept []string) bool {
-	gzipQ, identityQ, starQ := -1.0, -1.0, -1.0
-	for _, line := range accept {
-		for item := range strings.SplitSeq(line, ",") {
-			coding, parameters, _ := strings.Cut(item, ";")
-			q, ok := quality(parameters)
-			if !ok {
-				continue
-			}
-			switch strings.ToLower(strings.TrimSpace(coding)) {
-			case "gzip", "x-gzip":
-				gzipQ = q
-			case "identity":
-				identityQ = q
-			case "*":
-				starQ = q
-			}
-		}
-	}
-	if gzipQ < 0 {
-		gzipQ = starQ
-	}
-	return gzipQ > 0 && gzipQ >= identityQ
-}
-
-// quality reads "q=0.5"; without it the quality is 1.
-func quality(parameters string) (float64, bool) {
-	parameters = strings.TrimSpace(parameters)
-	if parameters == "" {
-		return 1, true
-	}
-	value, ok := strings.CutPrefix(strings.ToLower(parameters), "q=")
-	if !ok {
-		return 0, false
-	}
-	q, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-	return q, err == nil && q >= 0 && q <= 1
 }
 
 // matches tells whether If-None-Match names the ETag. The comparison is the
