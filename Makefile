@@ -3,6 +3,7 @@
 GO      ?= go
 FUZZTIME ?= 10s
 SOAK     ?= 10m
+BENCH    ?= -full
 # Versions of the tools that are not part of go.mod: they are for people who
 # work on the project, and what they depend on is no concern of the services.
 GOLANGCI_LINT_VERSION := v2.15.0
@@ -12,10 +13,10 @@ LINTER   := build/bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 SERVICES := gateway api frontend playground
 
 .DELETE_ON_ERROR:
-.PHONY: help run build test unit web e2e prove soak mutate lint vuln bench fuzz docs clean $(SERVICES:%=build/%)
+.PHONY: help run build test unit web e2e prove soak mutate lint vuln bench microbench fuzz docs clean $(SERVICES:%=build/%)
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Run the whole system on http://localhost:8080
 	$(GO) run ./services/playground
@@ -71,8 +72,12 @@ $(LINTER):
 vuln: ## Known vulnerabilities in what the services use
 	GO='$(GO)' scripts/check-vulnerabilities $(GOVULNCHECK_VERSION)
 
-bench: ## Run the benchmarks
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: ## Latency and throughput beside a Centrifuge server, all loads of docs/PERFORMANCE.md (BENCH=-quick: one, in a minute)
+	scripts/install-test-deps
+	$(GO) run ./bench/compare $(BENCH)
+
+microbench: ## Codecs, grid, hub, replica and appends; BEFORE=FILE compares with an earlier run
+	bench/microbenchmarks build/microbench.txt $(BEFORE)
 
 fuzz: ## Run each fuzz target for FUZZTIME (10s)
 	GO='$(GO)' scripts/fuzz $(FUZZTIME)
