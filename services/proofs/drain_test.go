@@ -231,7 +231,7 @@ func (j *journal) check(t *testing.T, pod string, there []*witness) {
 	}
 	drawn := j.trips[len(j.trips)-1].when - j.trips[0].when
 	took := times[len(times)-1].Sub(times[0])
-	if groups < 3 || drawn < 30 {
+	if groups < 4 || drawn < 30 {
 		t.Errorf("%s sent all its clients away at once: in %d groups, while %d operations were acknowledged", pod, groups, drawn)
 	}
 	t.Logf("%s: %d clients were sent away in %d groups within %v, told %d different times to wait; %d drew elsewhere before the last one left",

@@ -151,7 +151,6 @@ var counters = regexp.MustCompile(`(?m)^pixel_(resumes_total\{from="\w+"\}|appen
 // restWriter paints pixels of the last row by REST and reads each back,
 // through whichever api has its turn. Each has a colour of its own.
 type restWriter struct {
-	mu       sync.Mutex
 	written  map[canvas.Color]bool // answered; false: unknown, the connection broke or nobody served
 	logged   map[canvas.Color]int
 	read     int
