@@ -88,3 +88,31 @@ func TestDocuments(t *testing.T) {
 		t.Errorf("found only %d documents, %d tests and %d targets", documents, len(tests), len(targets))
 	}
 }
+
+// TestReliabilityNamesEachProof checks that no proof stands apart from the
+// promise that it is for.
+func TestReliabilityNamesEachProof(t *testing.T) {
+	const name = "docs/RELIABILITY.md"
+	text, err := os.ReadFile(root + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proofs := 0
+	walk(t, "_test.go", func(file, code string) {
+		dir := path.Dir(file)
+		if dir != "services/proofs" && dir != "services/proofs/model" {
+			return
+		}
+		for _, m := range testFunc.FindAllStringSubmatch(code, -1) {
+			if m[1] == "TestMain" {
+				continue
+			}
+			if proofs++; !strings.Contains(string(text), "`"+m[1]+"`") {
+				t.Errorf("%s does not name %s of %s", name, m[1], file)
+			}
+		}
+	})
+	if proofs < 10 {
+		t.Errorf("found only %d proofs", proofs)
+	}
+}
