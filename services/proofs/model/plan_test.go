@@ -94,7 +94,11 @@ func (r *trial) happen(p *plan) (script []string, found *breach) {
 	if r.failed.Load() {
 		w.patience = 4 * time.Second
 	}
-	defer w.close()
+	defer func() {
+		if late := w.close(); late != nil && found == nil {
+			script, found = w.script, late
+		}
+	}()
 	defer func() {
 		if x := recover(); x != nil {
 			b, ok := x.(*breach)

@@ -203,7 +203,7 @@ func kindOf(items [][]byte) command {
 		switch n := len(items) - first; {
 		case n == 3 && len(items[first]) == 32 && len(items[first+2]) == 32: // epoch, seq, candidate
 			return checking
-		case n == 2 && string(items[first]) == "1": // version, retention
+		case (n == 2 || n == 3) && string(items[first]) == "1": // version, retention
 			return trimming
 		}
 	}

@@ -158,7 +158,7 @@ func (w *world) load(ctx context.Context) (*canvas.Frozen, canvas.Position, erro
 }
 
 // close ends everything and waits for it.
-func (w *world) close() {
+func (w *world) close() *breach {
 	for _, s := range w.seats {
 		s.setOnline(true)
 		s.stall(false)
@@ -175,15 +175,25 @@ func (w *world) close() {
 		k.crash()
 		w.ended = append(w.ended, k.ended)
 	}
+	late := time.NewTimer(30 * time.Second)
+	defer late.Stop()
+	var found *breach
 	for _, e := range w.ended {
-		if err := <-e; err != nil { // it ended without Redis
-			w.tally.add("processes that ended with an error", 1)
+		select {
+		case err := <-e:
+			if err != nil { // it ended without Redis
+				w.tally.add("processes that ended with an error", 1)
+			}
+		case <-late.C:
+			found = broken("a process does not end", "it has neither Redis nor clients")
+			late.Reset(0)
 		}
 	}
 	if w.store != nil {
 		_ = w.store.Close()
 	}
 	_ = w.admin.Close()
+	return found
 }
 
 // isReady returns a condition: the client has connected more often than n
