@@ -136,7 +136,7 @@ func (c *workingCopy) try(ctx context.Context, m mutations.Mutation) (lines []st
 			case r.hung:
 				lines, ok = append(lines, fmt.Sprintf("HUNG: %s has to fail by itself", t.Name)), false
 			case r.failed:
-				lines = append(lines, fmt.Sprintf("%s: %s", t.Name, r.why))
+				lines = append(lines, fmt.Sprintf("%s: %s", t.Name, r.reason(t)))
 			case r.passed:
 				lines, ok = append(lines, fmt.Sprintf("SURVIVED: %s passes", t.Name)), false
 			default:

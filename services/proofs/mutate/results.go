@@ -18,7 +18,17 @@ import (
 type result struct {
 	passed, failed bool
 	hung           bool   // it was ended for taking too long
-	why            string // the first line of the failure
+	why            string // the first line that was logged with its place
+	last           string // the last of them; nothing of the harness of the proofs
+}
+
+// reason is the line that tells best why a test failed. Proofs log what they
+// have measured before they judge it.
+func (r result) reason(t mutations.Test) string {
+	if t.Slow && r.last != "" {
+		return r.last
+	}
+	return r.why
 }
 
 func goTool() string {
@@ -92,11 +102,19 @@ func readGo(out []byte, results map[string]result) error {
 		}
 		r := results[name]
 		switch {
-		case event.Action == "output" && r.why == "":
-			if found := position.FindStringSubmatch(event.Output); found != nil {
+		case event.Action == "output":
+			found := position.FindStringSubmatch(event.Output)
+			if found == nil {
+				found = panicked.FindStringSubmatch(event.Output)
+			}
+			if found == nil {
+				break
+			}
+			if r.why == "" {
 				r.why = found[1]
-			} else if found := panicked.FindStringSubmatch(event.Output); found != nil {
-				r.why = found[1]
+			}
+			if !strings.HasPrefix(found[1], "harness_test.go") {
+				r.last = found[1]
 			}
 		case event.Action == "pass" && !isSub:
 			r.passed = true

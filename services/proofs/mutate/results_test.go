@@ -12,6 +12,7 @@ the tested program says something
 {"Action":"output","Test":"TestA","Output":"=== RUN   TestA\n"}
 {"Action":"output","Test":"TestA","Output":"    a_test.go:7: the first line\n"}
 {"Action":"output","Test":"TestA","Output":"    a_test.go:8: the second\n"}
+{"Action":"output","Test":"TestA","Output":"    harness_test.go:9: what the processes logged\n"}
 {"Action":"fail","Test":"TestA"}
 {"Action":"output","Test":"TestB/one","Output":"        b_test.go:1: of a subtest\n"}
 {"Action":"pass","Test":"TestB/one"}
@@ -25,11 +26,14 @@ the tested program says something
 	if err := readGo([]byte(out), got); err != nil {
 		t.Fatal(err)
 	}
+	if a := got["TestA"]; a.reason(mutations.Test{}) != a.why || a.reason(mutations.Test{Slow: true}) != a.last {
+		t.Errorf("%+v", a)
+	}
 	for name, want := range map[string]result{
-		"TestA": {failed: true, why: "a_test.go:7: the first line"},
-		"TestB": {passed: true, why: "b_test.go:1: of a subtest"},
+		"TestA": {failed: true, why: "a_test.go:7: the first line", last: "a_test.go:8: the second"},
+		"TestB": {passed: true, why: "b_test.go:1: of a subtest", last: "b_test.go:1: of a subtest"},
 		"TestC": {}, // it never ended
-		"TestD": {failed: true, why: "panic: runtime error: index out of range [recovered]"},
+		"TestD": {failed: true, why: "panic: runtime error: index out of range [recovered]", last: "panic: runtime error: index out of range [recovered]"},
 		"TestE": {},
 	} {
 		if got[name] != want {
