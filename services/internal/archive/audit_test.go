@@ -283,6 +283,9 @@ func check(t *testing.T, e *env, v *View, changed bool) {
 	if v.Position == now.Position && v.Picture.Hash() != now.Picture.Hash() {
 		t.Error("another picture at the same position")
 	}
+	if v.Position.Epoch != now.Position.Epoch {
+		t.Errorf("of epoch %v, which was over when the last part was read", v.Position.Epoch)
+	}
 	if v.Position != now.Position && !changed {
 		t.Errorf("at %v, the canvas at %v", v.Position, now.Position)
 	}
