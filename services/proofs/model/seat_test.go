@@ -184,7 +184,7 @@ func (s *seat) onRefused(r client.Refused) {
 	}
 }
 
-// isAcked tells whether an operation was acknowledged or refused by name.
+// isAnswered tells whether an operation was acknowledged or refused for good.
 func (s *seat) isAnswered(number uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -231,7 +231,7 @@ func (s *seat) stall(on bool) {
 	}
 }
 
-// idle tells what is the matter when the client cannot hear or be heard.
+// canTalk tells whether the client may connect and is read.
 func (s *seat) canTalk() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
