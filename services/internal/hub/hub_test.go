@@ -527,6 +527,27 @@ func TestExtendOnlyFillsUpToTheOldest(t *testing.T) {
 	})
 }
 
+// What was read of a history that has ended meanwhile does not get into the
+// next one.
+func TestExtendOfAnEndedHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spec := canvas.Spec{Width: 2, Height: 2, Background: canvas.White}
+		s := newStage(spec, Options{})
+		defer s.close()
+		ended, next := s.at.Epoch, canvas.Epoch{2}
+		old := []*canvas.Entry{{Epoch: ended, First: 1, Ops: []canvas.Op{paint(0, 0, 1), paint(0, 0, 2)}}}
+		s.hub.Restart(canvas.Position{Epoch: next, Seq: 2}, spec)
+		s.hub.Extend(ended, old)
+		if n := s.hub.Oldest(); n != 2 {
+			t.Errorf("the history reaches back to %d", n)
+		}
+		s.hub.Extend(next, old) // entries from before the epoch began, read in it
+		if n := s.hub.Oldest(); n != 0 {
+			t.Errorf("the history reaches back to %d", n)
+		}
+	})
+}
+
 // A connection at rest costs little.
 func TestMemoryOfAConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

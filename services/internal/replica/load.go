@@ -16,6 +16,12 @@ var errMoved = errors.New("replica: the epoch changed during a load")
 // then log. It reports whether that worked; if not, it is tried again later.
 func (r *Replica) load(ctx context.Context) bool {
 	err := r.tryLoad(ctx)
+	var stale *store.StaleError
+	if errors.As(err, &stale) || errors.Is(err, errMoved) {
+		// The epoch has changed meanwhile: by this very look at the head,
+		// perhaps, when it is the first after a restart of Redis.
+		err = r.tryLoad(ctx)
+	}
 	switch {
 	case err == nil:
 		return true
