@@ -73,7 +73,7 @@ func TestPubSubIsLost(t *testing.T) {
 	l := startLive(t, ctx)
 	l.all.awaitAcks(t, ctx, 5)
 	l.proxy.afflict(liveFaults{drop: .1, repeat: .1, late: .1, delay: .05, cut: .005})
-	l.all.awaitAcks(t, ctx, pick[uint64](60, 1500))
+	l.all.awaitAcks(t, ctx, pick[uint64](60, 600))
 	for _, p := range processes(t, l.Fleet, fleet.Gateway) {
 		// Enough of each fault that it proves something.
 		eventually(t, ctx, p.Pod+" has repaired what was lost", func() bool {
