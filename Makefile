@@ -56,6 +56,9 @@ soak: ## Mixed load for SOAK (10m): memory, goroutines and descriptors must stay
 	scripts/install-test-deps
 	SOAK=$(SOAK) $(GO) test -count=1 -v -timeout 24h -run '^TestSoak$$' ./services/proofs
 
+mutate: ## Break each rule on purpose, in a copy: its fast tests must notice (MUTATE=-all: the proofs too)
+	scripts/mutate $(MUTATE)
+
 lint: $(LINTER) vuln ## Linters (import directions among them), stale generated files, known vulnerabilities
 	scripts/check-format
 	$(GO) vet ./...
