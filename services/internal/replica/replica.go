@@ -22,8 +22,8 @@ type Options struct {
 	// Recreate makes the canvas again, blank, when Redis lost it: its Spec
 	// stands here. Without it a missing canvas ends the replica.
 	Recreate *canvas.Spec
-	// Rescue is called with the last picture before a lost canvas is made
-	// again.
+	// Rescue is called with the last picture of a history that has ended: the
+	// canvas is gone, or has a new epoch.
 	Rescue func(id string, at canvas.Position, f *canvas.Frozen)
 	// Recent is how many operations before the checkpoint are read at the
 	// start for those who resume (8,192; negative: none).
@@ -363,11 +363,10 @@ func (r *Replica) checked(ctx context.Context, found finding) {
 	case errors.As(found.err, &stale):
 		if stale.Current.Epoch != r.pos.Epoch {
 			r.o.Metrics.epochs.Inc()
-			if stale.Current.Seq < r.pos.Seq {
-				// Something that this replica holds is gone from the log, all
-				// of it perhaps, and somebody else noticed first.
-				r.rescue()
-			}
+			// Something that this replica holds may be gone from the log, all of
+			// it perhaps: somebody else may have noticed first and made the
+			// canvas again, and others have drawn past this position since.
+			r.rescue()
 			r.o.Logger.Warn("the canvas has a new epoch", "canvas", r.o.ID, "position", stale.Current.String(), "held", r.pos.String())
 			r.reload(ctx)
 		}

@@ -468,6 +468,10 @@ func TestRescueWhenSomebodyElseRecreated(t *testing.T) {
 		if _, _, err := d.log.Create(context.Background(), "main", spec, 0); err != nil {
 			t.Fatal(err)
 		}
+		// And others draw: the new history is longer than the old one was.
+		for i := range 3 {
+			d.log.foreign(dot(i, 0, 1))
+		}
 		time.Sleep(3 * time.Second)
 		expect(t, d)
 		if rescued == nil || rescued.At(3, 3) != 0xABCDEF {
