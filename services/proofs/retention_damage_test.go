@@ -135,12 +135,19 @@ func TestDamagedCheckpointIsRefused(t *testing.T) {
 		}
 		said := len(logs.of(message))
 		killed(t, ctx, f, false, "api-0", "gateway-0")
-		// Each process tries, and tries again.
+		// Each process tries, and tries again. One that is ready has made
+		// something of it, which it must not.
+		all := append(processes(t, f, fleet.API), processes(t, f, fleet.Gateway)...)
 		eventually(t, ctx, d.name+": both say that they cannot load the canvas", func() bool {
+			for _, p := range all {
+				if statusOf(ctx, "http://"+p.Addr+"/readyz") == http.StatusOK {
+					t.Fatalf("%s: %s is ready", d.name, p.Pod)
+				}
+			}
 			return len(logs.of(message)) >= said+pick(2, 8) || d.foreign && len(logs.of(message)) >= said+2
 		})
 		k.counted(t, ctx, f, d)
-		for _, p := range append(processes(t, f, fleet.API), processes(t, f, fleet.Gateway)...) {
+		for _, p := range all {
 			if status := statusOf(ctx, "http://"+p.Addr+"/readyz"); status != http.StatusServiceUnavailable {
 				t.Errorf("%s: readiness of %s is %d", d.name, p.Pod, status)
 			}
