@@ -84,9 +84,13 @@ func (l *lodger) pixel(n uint64) canvas.Pixel {
 }
 
 // fill draws one operation after the other, each in an entry of its own, until
-// one is refused because the log is full; then some more.
-func (l *lodger) fill(ctx context.Context, more int) error {
-	for full := false; !full; {
+// one is refused because the log is full; then some more. A log that takes more
+// than it may hold is an error.
+func (l *lodger) fill(ctx context.Context, most uint64, more int) error {
+	for begun, full := l.n, false; !full; {
+		if l.n-begun > most {
+			return fmt.Errorf("the log has taken %d operations of this client, one after the other, and may have %d entries", l.n-begun, most)
+		}
 		if err := l.draw(ctx); err != nil {
 			return err
 		}
@@ -163,12 +167,15 @@ func TestFullLog(t *testing.T) {
 			clear(l.refused)
 			l.mu.Unlock()
 			filling.Go(func() {
-				if err := l.fill(ctx, 20); err != nil {
+				if err := l.fill(ctx, limitOfLog, 20); err != nil {
 					t.Errorf("client %d: %v", l.row, err)
 				}
 			})
 		}
 		filling.Wait()
+		if t.Failed() {
+			return
+		}
 		// Clients come again as they are told, and are refused again.
 		for _, l := range all {
 			must(t, l.until(ctx, func() bool { return l.refused[protocol.CodeLogFull] > 2 }))
