@@ -2,6 +2,7 @@ package main
 
 import (
 	"net"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -21,7 +22,13 @@ func (sys system) settings(o Options) []string {
 		// The proxy learns quickly who is not ready any more.
 		"DRAIN_DELAY=300ms", "DRAIN_SPREAD=1s", "DRAIN_TIMEOUT=10s",
 	}
-	if !o.processes() { // it stops as a whole: there is nowhere to go to
+	if o.processes() {
+		// As a container's limit does: processes that share the processors get
+		// a share each. With more threads than that they wake and spin for
+		// work that others do.
+		share := runtime.NumCPU() / (o.count("gateway") + o.count("api"))
+		defaults = append(defaults, "GOMAXPROCS="+strconv.Itoa(max(1, share)))
+	} else { // it stops as a whole: there is nowhere to go to
 		defaults = append(defaults, "DRAIN_DELAY=0s", "DRAIN_SPREAD=0s")
 	}
 	var all []string

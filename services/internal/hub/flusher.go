@@ -13,14 +13,18 @@ type FlusherOptions struct {
 	// SlowTimeout is how long a full socket may stay full before its
 	// connection is closed as a slow consumer (15 s).
 	SlowTimeout time.Duration
-	// MaxPause bounds the pause after a round, which is otherwise as long as
-	// the round was: under load that halves the sends for a few milliseconds
-	// of latency (20 ms; negative: no pause).
+	// MaxPause bounds the pause after a round, which is otherwise nearly as
+	// long as the round was: under load that halves the sends for a few
+	// milliseconds of latency (20 ms; negative: no pause).
 	MaxPause time.Duration
 	Metrics  *Metrics
 	// Now is the clock that latency is measured with (time.Now).
 	Now func() time.Time
 }
+
+// shortRound is how long a round may take, to some 200 connections, before a
+// pause follows. Measured: docs/PERFORMANCE.md, "What was learned".
+const shortRound = time.Millisecond
 
 // Flusher writes to the connections of its hubs. Start it with Run.
 type Flusher struct {
@@ -90,9 +94,11 @@ func (f *Flusher) Run(ctx context.Context) {
 		for _, h := range hubs {
 			walked = f.round(h) || walked
 		}
-		// Short rounds need no pause: there is little to merge.
-		if took := min(f.options.Now().Sub(start), f.options.MaxPause); walked && took > 500*time.Microsecond {
-			pause.Reset(took)
+		// A short round needs no pause: what it would save by merging is less
+		// than what it would cost in latency.
+		rest := min(f.options.Now().Sub(start)-shortRound, f.options.MaxPause)
+		if walked && rest > shortRound/10 {
+			pause.Reset(rest)
 			select {
 			case <-ctx.Done():
 				return
