@@ -179,9 +179,11 @@ func TestFullLog(t *testing.T) {
 		// Clients come again as they are told, and are refused again.
 		for _, l := range all {
 			must(t, l.until(ctx, func() bool { return l.refused[protocol.CodeLogFull] > 2 }))
+			l.mu.Lock()
 			if len(l.refused) != 1 || l.final > 0 {
 				t.Errorf("client %d was refused for %v, %d times for good", l.row, l.refused, l.final)
 			}
+			l.mu.Unlock()
 		}
 		length, first, err := k.LogInfo(ctx, mainCanvas)
 		must(t, err)
