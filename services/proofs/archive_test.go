@@ -178,14 +178,14 @@ func TestImportIsKilled(t *testing.T) {
 	tap := startTap(t, server.Addr())
 	k := newKeeper(t, server)
 	file := filepath.Join(t.TempDir(), "picture.pixels")
-	a := picture(t, file, 300, 300) // 22 strokes behind a reset
-	const operations = 1 + 22
+	a := picture(t, file, 300, 300)        // 22 strokes behind a reset
+	const operations, appends = 1 + 22, 11 // of 8,192 pixels
 	for moment, pass := range map[string]func(*caught) error{
 		"before": func(*caught) error { return nil },
 		"amidst": func(c *caught) error { return c.send(len(c.raw) / 2) },
 		"after":  func(c *caught) error { return c.execute(ctx) },
 	} {
-		for _, n := range pick([]int{1, 5}, []int{1, 2, 3, 5, 8, 12}) {
+		for _, n := range pick([]int{1, 5}, []int{1, 2, 3, 5, 8, appends}) {
 			id := moment + strconv.Itoa(n)
 			trap := tap.arm("append")
 			cmd := operator(ctx, tap.url(), "import", "-id", id, file)
@@ -202,8 +202,11 @@ func TestImportIsKilled(t *testing.T) {
 			c.cut()
 			begun := k.headOf(t, ctx, id)
 			says := "after those of an import that was interrupted"
-			if begun == 0 {
+			switch begun {
+			case 0:
 				says = fmt.Sprintf("imported  %d operations", operations)
+			case operations:
+				says = "the canvas looks so already"
 			}
 			expect(t, ctx, server.URL(), 0, says, "import", "-id", id, file)
 			if head := k.headOf(t, ctx, id); head != operations {

@@ -66,8 +66,7 @@ type Restored struct {
 	Appended uint64
 	// After is the canvas as it is now.
 	After *View
-	// Others is how many operations of others are in the log behind the
-	// beginning of the restoration, as far as the log reaches back.
+	// Others is how many operations others drew meanwhile, at least.
 	Others uint64
 	// Difference between the file and After, nil when there is none.
 	Difference *Difference
@@ -133,7 +132,7 @@ func Restore(ctx context.Context, to Target, a *Archive, o RestoreOptions) (*Res
 		if !o.Replace && w.done == 0 && !blank(before.Picture) {
 			return nil, ErrNotBlank
 		}
-		w.at = before.Position
+		w.at, w.from = before.Position, before.Position.Seq
 	}
 	r.Continued = w.done > 0
 
@@ -154,19 +153,8 @@ func blank(f *canvas.Frozen) bool {
 
 // conclude looks at the canvas as it is now.
 func (w *restoration) conclude(ctx context.Context, r *Restored) (err error) {
-	since, err := w.since(ctx)
-	if err != nil {
-		return err
-	}
-	r.Others = since.others
 	if r.Broken != nil {
-		if since.picture == nil {
-			return fmt.Errorf("%w: the restoration is no longer in the log as a whole", ErrBroken)
-		}
-		err := w.to.SaveCheckpoint(ctx, w.o.Canvas, &store.Checkpoint{
-			Position: since.at, Time: since.time, Grid: since.picture.Freeze(),
-		}, nil)
-		if err != nil && !errors.Is(err, store.ErrConflict) { // another was faster, maybe
+		if err := w.mend(ctx); err != nil {
 			return err
 		}
 	}
@@ -174,10 +162,39 @@ func (w *restoration) conclude(ctx context.Context, r *Restored) (err error) {
 		return err
 	}
 	r.Difference = Compare(w.a.Picture, r.After.Picture)
+	// Who drew is asked last, so that nobody whose pixels were seen is missed.
+	// The log tells as far as it reaches back, and positions tell how much came
+	// that was not appended here.
+	since, err := w.since(ctx)
+	if err != nil {
+		return err
+	}
+	r.Others = since.others
+	if r.Broken == nil && r.After.Position.Seq > w.from+w.appended {
+		r.Others = max(r.Others, r.After.Position.Seq-w.from-w.appended)
+	}
 	if r.Difference != nil && r.Others == 0 {
 		return fmt.Errorf("%w: %v", ErrDifferent, r.Difference)
 	}
 	return nil
+}
+
+// mend stores a checkpoint that is made of nothing but the log since the reset.
+func (w *restoration) mend(ctx context.Context) error {
+	since, err := w.since(ctx)
+	if err != nil {
+		return err
+	}
+	if since.picture == nil {
+		return fmt.Errorf("%w: the restoration is no longer in the log as a whole", ErrBroken)
+	}
+	err = w.to.SaveCheckpoint(ctx, w.o.Canvas, &store.Checkpoint{
+		Position: since.at, Time: since.time, Grid: since.picture.Freeze(),
+	}, nil)
+	if errors.Is(err, store.ErrConflict) {
+		return nil // another was faster; loading the canvas tells
+	}
+	return err
 }
 
 // aftermath is what the log holds behind the beginning of the restoration.

@@ -208,6 +208,69 @@ func TestSomebodyDrawsMeanwhile(t *testing.T) {
 	e.audit(t, nil)
 }
 
+// Somebody draws at any step of the look at what was restored, which is never
+// taken for a failure.
+func TestSomebodyDrawsDuringTheLook(t *testing.T) {
+	a := busy(t)
+	for _, retention := range []uint64{1, 1000} {
+		for at := range 8 {
+			e := newEnv(t, store.Options{Retention: retention})
+			e.create(t, a.Picture.Spec())
+			p := e.painter()
+			target := &watched{Store: e.Store}
+			target.before = func() {
+				if target.calls++; target.calls == at+1 {
+					p.paint(t, 2)
+					e.checkpoint(t)
+				}
+			}
+			r, err := Restore(t.Context(), target, a, RestoreOptions{Canvas: id, Progress: func(done, all uint64) {
+				target.on = done == all
+			}})
+			if err != nil {
+				t.Fatalf("retention %d, call %d: %v", retention, at, err)
+			}
+			if r.Difference != nil && r.Others == 0 {
+				t.Errorf("retention %d, call %d: %+v", retention, at, r)
+			}
+		}
+	}
+}
+
+// watched is a target that calls before each of its readings, while on is set.
+type watched struct {
+	*store.Store
+	before func()
+	on     bool
+	calls  int
+}
+
+func (w *watched) look() {
+	if w.on {
+		w.before()
+	}
+}
+
+func (w *watched) Meta(ctx context.Context, id string) (store.Meta, error) {
+	w.look()
+	return w.Store.Meta(ctx, id)
+}
+
+func (w *watched) LoadCheckpoint(ctx context.Context, id string) (*store.Checkpoint, error) {
+	w.look()
+	return w.Store.LoadCheckpoint(ctx, id)
+}
+
+func (w *watched) Read(ctx context.Context, id string, since uint64, limit int) ([]*canvas.Entry, uint64, error) {
+	w.look()
+	return w.Store.Read(ctx, id, since, limit)
+}
+
+func (w *watched) LogInfo(ctx context.Context, id string) (int64, uint64, error) {
+	w.look()
+	return w.Store.LogInfo(ctx, id)
+}
+
 // An append whose outcome is unknown is tried again as it was.
 func TestRestoreWithUnknownOutcomes(t *testing.T) {
 	e := newEnv(t, store.Options{})

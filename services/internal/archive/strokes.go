@@ -31,7 +31,8 @@ type restoration struct {
 	first    uint64 // the number before the first operation of this one
 	done     uint64 // operations of this one that the log has
 	at       canvas.Position
-	appended uint64
+	from     uint64 // the head before the first append of this call
+	appended uint64 // by this call
 }
 
 // layout is part of the session: a release that cuts pictures into other
