@@ -123,8 +123,8 @@ func (p *presence) round(ctx context.Context, now time.Time) {
 			continue
 		}
 		told := p.told[c.ID]
-		message, any := told.next(now, p.merge(c.ID, mine[c.ID]))
-		if !any {
+		message, due := told.next(now, p.merge(c.ID, mine[c.ID]))
+		if !due {
 			continue
 		}
 		p.told[c.ID] = told

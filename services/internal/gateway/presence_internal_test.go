@@ -23,8 +23,8 @@ func TestPresenceHasARate(t *testing.T) {
 			continue
 		}
 		now = now.Add(time.Second)
-		m, any := p.next(now, here)
-		if !any || m.Active != here.Active {
+		m, due := p.next(now, here)
+		if !due || m.Active != here.Active {
 			t.Fatalf("after %d: %+v", i, m)
 		}
 		counts++
@@ -40,10 +40,10 @@ func TestPresenceHasARate(t *testing.T) {
 	if most := int(now.Sub(start)/time.Second)*presenceRate + 8<<10; bytes > most {
 		t.Errorf("%d bytes of names in %v", bytes, now.Sub(start))
 	}
-	if m, any := p.next(now.Add(refreshEvery), here); !any || !m.IsList || len(m.Users) != len(here.Users) {
+	if m, due := p.next(now.Add(refreshEvery), here); !due || !m.IsList || len(m.Users) != len(here.Users) {
 		t.Error("the whole list was not told in the end")
 	}
-	if _, any := p.next(now.Add(refreshEvery+time.Second), here); any {
+	if _, due := p.next(now.Add(refreshEvery+time.Second), here); due {
 		t.Error("told though nothing has changed")
 	}
 }

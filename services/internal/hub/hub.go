@@ -115,10 +115,12 @@ func (h *Hub) Extend(epoch canvas.Epoch, entries []*canvas.Entry) {
 	}
 	oldest := h.history.oldest(h.head)
 	var fitting []*canvas.Entry
-	for i, e := range entries {
-		if i > 0 && e.First != entries[i-1].Last()+1 {
+	var next uint64 // the number that must follow; 0 before the first entry
+	for _, e := range entries {
+		if next != 0 && e.First != next {
 			return // who resumed across the hole would miss what is in it
 		}
+		next = e.Last() + 1
 		if e.First > oldest {
 			break
 		}
