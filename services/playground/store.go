@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -116,19 +117,13 @@ func dataFolder(o Options) (string, error) {
 
 // keepRedis starts the server again when it is dead, as a cluster would. Dead
 // is one whose port nobody listens on: one that only hangs still has its port.
+// A connection that is held open tells the moment of it without asking.
 func keepRedis(ctx context.Context, server *embedded.Server, log *slog.Logger, changed func()) {
 	dialer := net.Dialer{Timeout: time.Second}
-	tick := time.NewTicker(probeEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	for ; ctx.Err() == nil; pause(ctx, probeEvery) {
 		conn, err := dialer.DialContext(ctx, "tcp", server.Addr())
 		if err == nil {
-			_ = conn.Close() // it was only a question
+			untilClosed(ctx, conn)
 			continue
 		}
 		if !errors.Is(err, syscall.ECONNREFUSED) || ctx.Err() != nil {
@@ -144,5 +139,20 @@ func keepRedis(ctx context.Context, server *embedded.Server, log *slog.Logger, c
 			continue
 		}
 		changed()
+	}
+}
+
+// untilClosed returns when the other side has closed the connection, or ctx
+// ends.
+func untilClosed(ctx context.Context, conn net.Conn) {
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	_, _ = io.Copy(io.Discard, conn) // nothing is asked, so nothing is said
+	_ = conn.Close()
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
 	}
 }
