@@ -1,12 +1,12 @@
 // Puts the page together.
 
-import { gatewayUrl } from './connection.js';
-import { Display } from './display.js';
-import { Input } from './input.js';
+import { gatewayUrl } from './transport/connection.js';
+import { Display } from './display/display.js';
+import { Input } from './input/pointer.js';
 import { Colors, Messages, NameField, People, Status, ageInWords, showNotice } from './panels.js';
 import { Playground, deliver } from './playground.js';
-import { Sessions } from './session.js';
-import { inflate } from './state.js';
+import { Sessions } from './state/session.js';
+import { inflate } from './state/replica.js';
 
 /** How often to look for strokes that a closed tab left behind. */
 const ORPHANS = 30000;

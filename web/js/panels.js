@@ -1,6 +1,6 @@
 // What stands around the canvas. Names and messages are text, never markup.
 
-import { MAX_NAME, formatColor, parseColor } from './protocol.js';
+import { MAX_NAME, formatColor, parseColor } from './transport/protocol.js';
 
 export const PALETTE = [
   ['Black', 0x1a1a1a],

@@ -1,11 +1,11 @@
 // What the page does, without saying how it looks: joins connection, session,
 // outbox, replica and overlay, and tells a view what changed.
 
-import { Connection } from './connection.js';
-import { Outbox } from './outbox.js';
-import { Overlay } from './overlay.js';
-import { Close, Code, MAX_PIXELS, draw, hello, setName } from './protocol.js';
-import { Replica } from './state.js';
+import { Connection } from './transport/connection.js';
+import { Outbox } from './state/outbox.js';
+import { Overlay } from './state/overlay.js';
+import { Close, Code, MAX_PIXELS, draw, hello, setName } from './transport/protocol.js';
+import { Replica } from './state/replica.js';
 
 /** Gaps in a row at which the position counts as wrong itself. */
 const MAX_GAPS = 2;
@@ -14,7 +14,7 @@ const MAX_GAPS = 2;
  * What a Playground tells. All methods are called from event handlers, never
  * from a constructor.
  * @typedef {object} View
- * @property {(grid: import('./grid.js').Grid) => void} picture another picture
+ * @property {(grid: import('./state/grid.js').Grid) => void} picture another picture
  * @property {(x: number, y: number) => void} damage a cell may look different
  * @property {() => void} damageAll
  * @property {(state: string, pause?: number) => void} state connecting, live,

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Backoff, Connection, gatewayUrl, retryPause } from '../js/connection.js';
-import { draw } from '../js/protocol.js';
+import { Backoff, Connection, gatewayUrl, retryPause } from '../js/transport/connection.js';
+import { draw } from '../js/transport/protocol.js';
 import { Clock, sockets } from './fakes.js';
 import { EPOCH } from './picture.js';
 

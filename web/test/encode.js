@@ -1,7 +1,7 @@
 // The other direction of the codec, which the page does not need: what
 // gateways send and what clients are understood to say.
 
-import { fromHex, readBody, Reader, toHex, Type, Writer, writeBody, SUBPROTOCOL } from '../js/protocol.js';
+import { fromHex, readBody, Reader, toHex, Type, Writer, writeBody, SUBPROTOCOL } from '../js/transport/protocol.js';
 
 export { SUBPROTOCOL };
 

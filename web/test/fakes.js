@@ -1,7 +1,7 @@
 // Time, sockets, storage and locks that tests hold in their hands.
 
 import { decodeClient, encode } from './encode.js';
-import { frame } from '../js/protocol.js';
+import { frame } from '../js/transport/protocol.js';
 
 export class Clock {
   #now = 1_700_000_000_000;

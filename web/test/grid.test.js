@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
-import { Grid } from '../js/grid.js';
+import { Grid } from '../js/state/grid.js';
 
 /** The definition of the hash, word for word, with numbers of any size. */
 function slowHash(grid) {

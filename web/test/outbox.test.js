@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { MAX_AGE, MAX_ENTRIES, Outbox, WINDOW } from '../js/outbox.js';
-import { Code } from '../js/protocol.js';
+import { MAX_AGE, MAX_ENTRIES, Outbox, WINDOW } from '../js/state/outbox.js';
+import { Code } from '../js/transport/protocol.js';
 
 class Store {
   kept = new Map();

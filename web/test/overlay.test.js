@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Overlay } from '../js/overlay.js';
+import { Overlay } from '../js/state/overlay.js';
 
 test('the newest own pixel is on top, and what is beneath comes back', () => {
   const overlay = new Overlay();

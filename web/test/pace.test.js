@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Pace } from '../js/pace.js';
+import { Pace } from '../js/transport/pace.js';
 
 /** How many operations of so many pixels go in some ms. */
 function sent(pace, pixels, from, ms) {

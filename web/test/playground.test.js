@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Grid } from '../js/grid.js';
+import { Grid } from '../js/state/grid.js';
 import { Playground, deliver } from '../js/playground.js';
-import { Code } from '../js/protocol.js';
-import { inflate } from '../js/state.js';
+import { Code } from '../js/transport/protocol.js';
+import { inflate } from '../js/state/replica.js';
 import { Clock, sockets } from './fakes.js';
 import { EPOCH, OTHER_EPOCH, snapshot } from './picture.js';
 

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
-import * as protocol from '../js/protocol.js';
-import { inflate } from '../js/state.js';
+import * as protocol from '../js/transport/protocol.js';
+import { inflate } from '../js/state/replica.js';
 import { decodeClient, encode } from './encode.js';
 
 const file = new URL('../../services/protocol/testdata/vectors.json', import.meta.url);

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Outbox } from '../js/outbox.js';
-import { Sessions, packEntry, unpackEntry } from '../js/session.js';
+import { Outbox } from '../js/state/outbox.js';
+import { Sessions, packEntry, unpackEntry } from '../js/state/session.js';
 import { Storage, lockOrigin } from './fakes.js';
 
 /** One browser: what its tabs share. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Viewport } from '../js/viewport.js';
+import { Viewport } from '../js/display/viewport.js';
 
 function viewport(columns, rows, width, height) {
   const v = new Viewport();

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Grid } from '../js/grid.js';
-import { Replica, inflate } from '../js/state.js';
+import { Grid } from '../js/state/grid.js';
+import { Replica, inflate } from '../js/state/replica.js';
 import { EPOCH, OTHER_EPOCH, snapshot } from './picture.js';
 
 const RED = 0xff0000;

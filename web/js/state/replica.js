@@ -7,7 +7,7 @@
 // there, whatever they were before; that is also how a new epoch begins.
 
 import { Grid } from './grid.js';
-import { MAX_BAND, MAX_SIDE } from './protocol.js';
+import { MAX_BAND, MAX_SIDE } from '../transport/protocol.js';
 
 /**
  * Above this many cells a snapshot's hash is not checked: it would keep the

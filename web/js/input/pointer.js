@@ -5,7 +5,7 @@
 // touch draws only once it has moved on or stayed for a moment, so that a
 // pinch leaves no dots.
 
-import { Stroke } from './stroke.js';
+import { Stroke } from './raster.js';
 
 /** Pause between the parts of a stroke. */
 const PART = 50;
@@ -28,7 +28,7 @@ export class Input {
 
   /**
    * @param {HTMLElement} element the canvas
-   * @param {import('./display.js').Display} display
+   * @param {import('../display/display.js').Display} display
    * @param {object} o
    * @param {() => {width: number, height: number}|null} o.size null: nothing to draw on yet
    * @param {() => number} o.color

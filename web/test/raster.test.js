@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Stroke, line } from '../js/stroke.js';
+import { Stroke, line } from '../js/input/raster.js';
 
 test('a line has both its ends and no hole', () => {
   for (let i = 0; i < 500; i++) {

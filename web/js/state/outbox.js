@@ -7,8 +7,8 @@
 // it names. A transient one is go-back-N: the gateway refuses everything after
 // that operation until it comes again, so sending starts over from there.
 
-import { Pace } from './pace.js';
-import { Code, isTransient } from './protocol.js';
+import { Pace } from '../transport/pace.js';
+import { Code, isTransient } from '../transport/protocol.js';
 
 /** Entries that may wait for their acknowledgement on a connection at a time. */
 export const WINDOW = 64;
