@@ -76,6 +76,8 @@ func TestBadBinary(t *testing.T) {
 		// Small ones.
 		{"ping with a body", `44 01 00`, []any{Ping{}}},
 		{"telemetry: short", `45 04 01 00 00 00`, []any{format}},
+		{"telemetry: unknown kind", `45 05 00 01 00 00 00`, []any{refusal(CodeUnsupported, 0)}},
+		{"telemetry: unknown vantage", `45 05 41 01 00 00 00`, []any{refusal(CodeUnsupported, 0)}},
 		{"telemetry: long", `45 06 01 00 00 00 00 00`, []any{format}},
 		{"cursor: x alone", `46 01 01`, []any{format}},
 		{"cursor: long", `46 03 01 01 01`, []any{format}},

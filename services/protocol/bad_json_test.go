@@ -209,7 +209,17 @@ func TestBadJSON(t *testing.T) {
 		{"hello: short", `{"type":"hello","session":"0f"}`, hello},
 		{"hello: long", `{"type":"hello","session":"` + secret + `0f"}`, hello},
 		{"hello: not hexadecimal", `{"type":"hello","session":"` + strings.Repeat("xy", 16) + `"}`, hello},
-		{"telemetry", `{"type":"telemetry","kind":1}`, refusal(CodeUnsupported, 0)},
+		{"telemetry", `{"type":"telemetry","kind":"latency","millis":1e2,"vantage":"other"}`, Telemetry{Measure: MeasureLatency, Vantage: VantageOther, Millis: 100}},
+		{"telemetry: the longest time", `{"type":"telemetry","kind":"recovery","millis":4294967295}`, Telemetry{Measure: MeasureRecovery, Millis: 1<<32 - 1}},
+		{"telemetry: too long a time", `{"type":"telemetry","kind":"recovery","millis":4294967296}`, refusal(CodeInvalidFormat, 0)},
+		{"telemetry: nothing", `{"type":"telemetry"}`, refusal(CodeInvalidFormat, 0)},
+		{"telemetry: no time", `{"type":"telemetry","kind":"latency"}`, refusal(CodeInvalidFormat, 0)},
+		{"telemetry: a negative time", `{"type":"telemetry","kind":"latency","millis":-1}`, refusal(CodeInvalidFormat, 0)},
+		{"telemetry: a fraction", `{"type":"telemetry","kind":"latency","millis":0.5}`, refusal(CodeInvalidFormat, 0)},
+		{"telemetry: a number for a kind", `{"type":"telemetry","kind":1,"millis":1}`, refusal(CodeInvalidFormat, 0)},
+		{"telemetry: unknown kind", `{"type":"telemetry","kind":"love","millis":1}`, refusal(CodeUnsupported, 0)},
+		{"telemetry: unknown vantage", `{"type":"telemetry","kind":"latency","millis":1,"vantage":"moon"}`, refusal(CodeUnsupported, 0)},
+		{"telemetry: no vantage", `{"type":"telemetry","kind":"latency","millis":1,"vantage":null}`, refusal(CodeInvalidFormat, 0)},
 		{"cursor", `{"type":"cursor","x":1,"y":1}`, refusal(CodeUnsupported, 0)},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 //	draw       number uvarint, flags u8 (bit 0: trace), [trace 25 bytes], body
 //	set name   UTF-8 bytes
 //	ping       –
-//	telemetry  kind u8, milliseconds u32
+//	telemetry  kind u8 (bits 0–3: measure, 4–7: vantage), milliseconds u32
 //	cursor     x uvarint, y uvarint
 
 const drawHasTrace = 0x01
@@ -45,7 +45,7 @@ func AppendClientBinary(b []byte, m ClientMessage) ([]byte, error) {
 		return append(b, binPing, 0), nil
 	case Telemetry:
 		return appendMessage(b, binTelemetry, func(b []byte) []byte {
-			return binary.LittleEndian.AppendUint32(append(b, m.Kind), m.Millis)
+			return binary.LittleEndian.AppendUint32(append(b, m.kind()), m.Millis)
 		}), nil
 	case Cursor:
 		return appendMessage(b, binCursor, func(b []byte) []byte {
@@ -98,9 +98,12 @@ func decodeClientBinary(kind byte, r reader, spec canvas.Spec) (ClientMessage, e
 	case binPing:
 		return Ping{}, nil
 	case binTelemetry:
-		m := Telemetry{Kind: r.u8(), Millis: r.u32()}
-		if r.err != nil || len(r.b) != 0 {
+		m := telemetryOf(r.u8(), r.u32())
+		switch {
+		case r.err != nil || len(r.b) != 0:
 			return nil, &Refusal{Code: CodeInvalidFormat}
+		case !m.valid():
+			return nil, &Refusal{Code: CodeUnsupported}
 		}
 		return m, nil
 	case binCursor:

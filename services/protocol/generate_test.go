@@ -98,7 +98,11 @@ func genClientMessage(spec canvas.Spec) *rapid.Generator[ClientMessage] {
 		case 3:
 			return Ping{}
 		case 4:
-			return Telemetry{Kind: rapid.Uint8().Draw(t, "kind"), Millis: rapid.Uint32().Draw(t, "millis")}
+			return Telemetry{
+				Measure: rapid.SampledFrom([]Measure{MeasureLatency, MeasureRecovery}).Draw(t, "measure"),
+				Vantage: rapid.SampledFrom(Vantages()).Draw(t, "vantage"),
+				Millis:  rapid.Uint32().Draw(t, "millis"),
+			}
 		default:
 			p := genPixel(spec).Draw(t, "cursor")
 			return Cursor{X: p.X, Y: p.Y}

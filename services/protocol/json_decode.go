@@ -45,7 +45,9 @@ func DecodeJSON(frame []byte, spec canvas.Spec) (ClientMessage, error) {
 			return nil, &Refusal{Code: CodeInvalidHello}
 		}
 		return Hello{Session: session}, nil
-	case "telemetry", "cursor":
+	case "telemetry":
+		return decodeJSONTelemetry(&object)
+	case "cursor":
 		return nil, &Refusal{Code: CodeUnsupported}
 	}
 	return nil, &Refusal{Code: CodeUnknownType}

@@ -46,6 +46,16 @@ func EncodeClientJSON(m ClientMessage) ([]byte, error) {
 		return marshal(map[string]string{"type": "set_username", "username": name}), nil
 	case Ping:
 		return []byte(`{"type":"ping"}`), nil
+	case Telemetry:
+		if !m.valid() {
+			break
+		}
+		return marshal(struct {
+			Type    string `json:"type"`
+			Kind    string `json:"kind"`
+			Millis  uint32 `json:"millis"`
+			Vantage string `json:"vantage"`
+		}{"telemetry", m.Measure.String(), m.Millis, m.Vantage.String()}), nil
 	}
 	return nil, fmt.Errorf("protocol: no JSON form of %T", m)
 }

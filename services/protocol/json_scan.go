@@ -9,6 +9,7 @@ const jsonSpace = " \t\r\n"
 // nil for those that are missing.
 type jsonObject struct {
 	kind, x, y, color, username, op, traceparent, session []byte
+	measure, millis, vantage                              []byte // of telemetry
 }
 
 // scanObject finds the values of the keys that messages have. The frame must
@@ -61,6 +62,12 @@ func (o *jsonObject) field(key []byte) *[]byte {
 		return &o.traceparent
 	case "session":
 		return &o.session
+	case "kind":
+		return &o.measure
+	case "millis":
+		return &o.millis
+	case "vantage":
+		return &o.vantage
 	}
 	return nil
 }

@@ -95,11 +95,12 @@ type (
 	// Ping asks for a [Pong].
 	Ping struct{}
 
-	// Telemetry is a client's own measurement: the time from an operation's
-	// start to its paint (Kind 1) or a recovery time (Kind 2), in milliseconds.
+	// Telemetry is a client's own measurement: what it measured, who it is, and
+	// the time in milliseconds.
 	Telemetry struct {
-		Kind   uint8
-		Millis uint32
+		Measure Measure
+		Vantage Vantage
+		Millis  uint32
 	}
 
 	// Cursor is where the client points; it is not part of the log.

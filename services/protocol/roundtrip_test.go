@@ -68,7 +68,7 @@ func TestEncodersRefuse(t *testing.T) {
 			t.Errorf("%d pixels became %d bytes", len(pixels), len(b))
 		}
 	}
-	for _, m := range []ClientMessage{Draw{}, Draw{Pixels: make([]canvas.Pixel, 2)}, Telemetry{}, Cursor{}} {
+	for _, m := range []ClientMessage{Draw{}, Draw{Pixels: make([]canvas.Pixel, 2)}, Telemetry{}, Telemetry{Measure: 3}, Telemetry{Measure: 1, Vantage: 9}, Cursor{}} {
 		if text, err := EncodeClientJSON(m); err == nil {
 			t.Errorf("%+v became %s", m, text)
 		}

@@ -25,6 +25,8 @@ func clientJSONVectors(t *testing.T) []vector {
 		encode("json-set-name", SetName{Name: "Ada"}),
 		encode("json-set-name-anonymous", SetName{}),
 		encode("json-ping", Ping{}),
+		encode("json-telemetry", Telemetry{Measure: MeasureRecovery, Vantage: VantageK6, Millis: 1500}),
+		only("json-telemetry-of-a-page", `{"type":"telemetry","kind":"latency","millis":258}`, Telemetry{Measure: MeasureLatency, Millis: 258}),
 		only("json-draw-original", `{"type":"pixel_update","x":3,"y":4,"color":"#ff00aA","username":"Ada"}`,
 			Draw{Name: "Ada", Pixels: pixels(3, 4, 0xFF00AA)}),
 		only("json-draw-integers", ` {"x":1e1,"y":-0,"color":"#000000","type":"pixel_update","extra":[{}]} `,

@@ -199,7 +199,7 @@ func describeClient(t *testing.T, m ClientMessage) map[string]any {
 	case Ping:
 		return map[string]any{"type": "ping"}
 	case Telemetry:
-		return map[string]any{"type": "telemetry", "kind": m.Kind, "millis": m.Millis}
+		return map[string]any{"type": "telemetry", "kind": m.kind(), "millis": m.Millis}
 	case Cursor:
 		return map[string]any{"type": "cursor", "x": m.X, "y": m.Y}
 	}

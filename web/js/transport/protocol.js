@@ -314,6 +314,7 @@ export const draw = (number, pixels, trace) =>
 
 export const setName = (name) => message(Type.setName, (w) => w.bytes(utf8.encode(name)));
 export const ping = () => message(Type.ping);
+// kind: what was measured (1 latency, 2 recovery) + 16 × who measured it (0: a page).
 export const telemetry = (kind, millis) => message(Type.telemetry, (w) => w.u8(kind).u32(millis));
 export const cursor = (x, y) => message(Type.cursor, (w) => w.uvarint(x).uvarint(y));
 
