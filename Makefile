@@ -85,8 +85,8 @@ microbench: ## Codecs, grid, hub, replica and appends; BEFORE=FILE compares with
 fuzz: ## Run each fuzz target for FUZZTIME (10s)
 	GO='$(GO)' scripts/fuzz $(FUZZTIME)
 
-docs: build/playground web/node_modules/.package-lock.json ## Make anew what is generated: README's settings and picture, the golden vectors
-	$(GO) test -run '^TestReadme' ./services/internal/readme -update
+docs: build/playground web/node_modules/.package-lock.json ## Make anew what is generated: the list of metrics, README's settings and picture, the golden vectors
+	$(GO) test -run '^(TestReadme|TestMetricsPage)' ./services/internal/readme -update
 	$(GO) test -run '^TestVectors$$' ./services/protocol -update
 	PLAYGROUND='$(CURDIR)/build/playground' node scripts/picture.mjs docs/pictures/page.png
 

@@ -22,6 +22,19 @@ func (f *Frozen) Spec() Spec { return f.spec }
 // hashes, whatever operations led to them.
 func (f *Frozen) Hash() uint64 { return f.hash }
 
+// Sound tells whether the hash is that of the cells, by a walk over all of
+// them. It is unless memory went bad or this package has a defect.
+func (f *Frozen) Sound() bool {
+	var sum uint64
+	for n, t := range f.tiles {
+		x0, y0, w, h := tileBounds(f.spec, n)
+		for i := range w * h {
+			sum += cellHash(uint32((y0+i/w)*f.spec.Width+x0+i%w), t.at(i))
+		}
+	}
+	return sum == f.hash
+}
+
 // At returns the colour of the cell (x, y), which must exist.
 func (f *Frozen) At(x, y int) Color {
 	return f.tiles[y/TileSide*f.columns+x/TileSide].at(cellIndex(f.spec, x, y))

@@ -35,7 +35,8 @@ func gatewayOf(t *testing.T, f *fleet.Fleet) (fleet.Process, []string) {
 // owed returns how many operations the gateway's clients have still to be sent.
 func owed(t *testing.T, ctx context.Context, gateway fleet.Process) int {
 	t.Helper()
-	return int(metric(t, ctx, gateway, "pixel_hub_owed_operations_total") - metric(t, ctx, gateway, "pixel_hub_delivered_operations_total"))
+	return int(metric(t, ctx, gateway, "pixel_hub_owed_operations_total") - metric(t, ctx, gateway, "pixel_hub_delivered_operations_total") -
+		metric(t, ctx, gateway, "pixel_hub_undelivered_operations_total"))
 }
 
 // checkReturned checks that a client which reads again gets to the right

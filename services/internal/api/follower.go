@@ -189,6 +189,14 @@ func (f *follower) save(ctx context.Context) {
 	defer cancel()
 	frozen, at, stamp := f.replica.Freeze()
 	checkpoint := &store.Checkpoint{Position: at, Time: stamp, Grid: frozen}
+	if !frozen.Sound() {
+		// Stored, it could not be loaded by anybody: better none than this one.
+		f.c.metrics.checkpoints.WithLabelValues(checkpointDamaged).Inc()
+		f.log.Error("the picture in memory is damaged; no checkpoint of it is written", "position", at.String())
+		f.replica.Suspect()
+		f.notBefore = time.Now().Add(f.c.o.interval)
+		return
+	}
 	start := time.Now()
 	err := f.c.store.SaveCheckpoint(call, f.id, checkpoint, f.base)
 	switch {

@@ -31,7 +31,6 @@ type health struct {
 	ping     func(context.Context) error
 	caughtUp func() error // nil when the canvases of the configuration are loaded
 	log      *slog.Logger
-	metrics  *metrics
 
 	connected atomic.Bool // the last ping was answered
 	reached   atomic.Bool // one was, ever
@@ -62,12 +61,9 @@ func (h *health) look(ctx context.Context) {
 	if ctx.Err() != nil {
 		return // the error is the process's end
 	}
-	up := 0.0
 	if err == nil {
-		up = 1
 		h.reached.Store(true)
 	}
-	h.metrics.redisUp.Set(up)
 	h.unusable.Store(errors.Is(err, store.ErrUnusable))
 	defer func() { h.told = true }()
 	switch was := h.connected.Swap(err == nil); {

@@ -1,9 +1,9 @@
 package api
 
 import (
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/cloud-pixel/playground/services/internal/telemetry"
 )
 
 // metrics of what the api itself does; HTTP requests, replicas and the store
@@ -14,7 +14,6 @@ type metrics struct {
 	pictures *prometheus.CounterVec
 	lookups  *prometheus.CounterVec
 	rescues  *prometheus.CounterVec
-	redisUp  prometheus.Gauge
 
 	checkpoints        *prometheus.CounterVec
 	checkpointDuration prometheus.Histogram
@@ -34,6 +33,7 @@ const (
 	checkpointSaved    = "saved"
 	checkpointConflict = "conflict" // another one is stored by now, or another epoch began
 	checkpointFailed   = "failed"
+	checkpointDamaged  = "damaged" // the picture in memory was, so that it was not written
 )
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -45,7 +45,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		return v
 	}
 	m := &metrics{
-		writes: vector("pixel_rest_writes_total", "Operations of requests, by what became of them.", []string{"result"},
+		writes: vector("pixel_rest_writes_total", "Operations of requests, by what became of them: done, refused (certainly not in the log), unconfirmed (the outcome was not known in time), unavailable (the log was away, so that they were not tried).", []string{"result"},
 			[]string{writeDone}, []string{writeRefused}, []string{writeUnknown}, []string{writeUnusable}),
 		pixels: prometheus.NewCounter(prometheus.CounterOpts{Name: "pixel_rest_pixels_total", Help: "Pixels painted by requests."}),
 		pictures: vector("pixel_pictures_total", "Whole pictures asked for, by form and whether one was at hand.", []string{"form", "source"},
@@ -55,16 +55,12 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			[]string{"memory"}, []string{"log"}, []string{"unknown"}),
 		rescues: vector("pixel_rescues_total", "Last pictures of lost canvases, by whether they could be written to disk.", []string{"result"},
 			[]string{"written"}, []string{"failed"}),
-		redisUp: prometheus.NewGauge(prometheus.GaugeOpts{Name: "pixel_api_redis_connected", Help: "Whether Redis answered the last ping (1) or not (0)."}),
-		checkpoints: vector("pixel_checkpoints_total", "Checkpoints, by result.", []string{"result"},
-			[]string{checkpointSaved}, []string{checkpointConflict}, []string{checkpointFailed}),
-		checkpointDuration: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "pixel_checkpoint_duration_seconds", Help: "Time to write a checkpoint.",
-			Buckets:                     []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
-			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
-		}),
+		checkpoints: vector("pixel_checkpoints_total", "Checkpoints, by result: saved, conflict (another one is stored by now, or another epoch began), failed, damaged (the picture in memory was, and was not written).", []string{"result"},
+			[]string{checkpointSaved}, []string{checkpointConflict}, []string{checkpointFailed}, []string{checkpointDamaged}),
+		checkpointDuration: prometheus.NewHistogram(telemetry.HistogramOpts("pixel_checkpoint_duration_seconds",
+			"Time to write a checkpoint.", []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5})),
 		trimmed: prometheus.NewCounter(prometheus.CounterOpts{Name: "pixel_log_trimmed_entries_total", Help: "Entries that this process trimmed from logs."}),
 	}
-	r.MustRegister(m.writes, m.pixels, m.pictures, m.lookups, m.rescues, m.redisUp, m.checkpoints, m.checkpointDuration, m.trimmed)
+	r.MustRegister(m.writes, m.pixels, m.pictures, m.lookups, m.rescues, m.checkpoints, m.checkpointDuration, m.trimmed)
 	return m
 }

@@ -70,12 +70,13 @@ func Run(ctx context.Context, o Options) (err error) {
 		Permanent: permanent,
 		Observe:   s.observe,
 	})
-	s.health = &health{ping: redis.Ping, caughtUp: s.pool.Ready, log: t.Logger, metrics: m}
+	s.health = &health{ping: redis.Ping, caughtUp: s.pool.Ready, log: t.Logger}
 	checkpoints := newCheckpointer(redis, s.pool, m, t.Logger, checkpointerOptions{
 		owner: o.Pod + "/" + rand.Text()[:8], permanent: permanent,
 		interval: o.CheckpointInterval, operations: o.CheckpointOperations,
 	})
 	t.Registry.MustRegister(checkpoints)
+	httpkit.ReadyGauge(t.Registry, s.health.ready)
 
 	httpMetrics := httpkit.NewMetrics(t.Registry)
 	handler, err := s.handler(httpMetrics)
@@ -136,7 +137,7 @@ func (s *service) handler(m *httpkit.Metrics) (http.Handler, error) {
 	routes := httpkit.Routes(e.mux)
 
 	limiter := httpkit.NewRateLimiter(s.o.RequestsPerSecond, s.o.Burst)
-	limited := httpkit.LimitRate(limiter, s.o.TrustedProxies, m.Limited.WithLabelValues("requests").Inc)(routes)
+	limited := httpkit.LimitRate(limiter, s.o.TrustedProxies, m.Limited.WithLabelValues(httpkit.LimitRequests).Inc)(routes)
 	outer := http.NewServeMux()
 	httpkit.HandleHealth(outer, s.health.ready, s.health.serve)
 	health := httpkit.Routes(outer)

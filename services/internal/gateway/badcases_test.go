@@ -162,7 +162,8 @@ func badMessages() []badCase {
 		one("hello with other digits", text(`{"type":"hello","session":"`+strings.Repeat("g", 32)+`"}`), badHello),
 		one("hello twice", text(`{"type":"hello","session":`+session+`}`)+text(`{"type":"hello","session":`+session+`}`), badHello),
 		one("hello after an operation", pixelAt("1", "1", "")+text(`{"type":"hello","session":`+session+`}`), badHello, anonymous),
-		one("telemetry", text(`{"type":"telemetry"}`), notSupport),
+		one("telemetry of nothing", text(`{"type":"telemetry"}`), badFormat),
+		one("telemetry of an unknown kind", text(`{"type":"telemetry","kind":"x","millis":1}`), notSupport),
 		one("cursor", text(`{"type":"cursor","x":1,"y":1}`), notSupport),
 	}
 }
@@ -268,7 +269,7 @@ func badBinary() []badCase {
 		one("name of invalid UTF-8", "43 02 C3 28", name),
 		one("name with a control character", "43 03 41 07 42", name),
 		one("telemetry cut off", "45 04 01 00 00 00", format),
-		one("telemetry", "45 05 01 02 01 00 00", "unsupported 0"),
+		one("telemetry of an unknown kind", "45 05 03 02 01 00 00", "unsupported 0"),
 		one("cursor", "46 02 01 01", "unsupported 0"),
 		one("cursor off the canvas", "46 02 32 00", format),
 		one("draw: empty", "42 00", pixel0),

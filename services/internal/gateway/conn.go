@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,6 +38,7 @@ type conn struct {
 	messages *rate.Limiter
 	pixels   *rate.Limiter
 	offences *rate.Limiter
+	reports  *rate.Limiter
 
 	// The reader's.
 	extended time.Time // read deadline last set
@@ -78,6 +80,7 @@ func newConn(g *Gateway, r *room, ws *websocket.Conn, s *socket, out *hub.Conn, 
 		messages: limiter(g.o.MessagesPerSecond, max(20, 2*g.o.MessagesPerSecond)),
 		pixels:   limiter(g.o.PixelsPerSecond, max(2*canvas.MaxPixels, g.o.PixelsPerSecond)),
 		offences: limiter(float64(min(g.o.MaxOffences, 1)), float64(g.o.MaxOffences)),
+		reports:  limiter(reportsPerSecond, reportsBurst),
 		numbered: newLane(protocol.NewSession()),
 		private:  newLane(protocol.NewSession()),
 	}
@@ -142,6 +145,9 @@ func (c *conn) read() int {
 
 func (c *conn) closeCode(err error) int {
 	var closed *websocket.CloseError
+	if errors.Is(err, os.ErrDeadlineExceeded) && c.closedBy.Load() == 0 {
+		c.gateway.metrics.dead.Inc()
+	}
 	switch {
 	case c.socket.violation != 0:
 		return c.socket.violation
@@ -207,45 +213,50 @@ func (c *conn) message(now time.Time, m protocol.ClientMessage, err error) {
 	if c.closedBy.Load() != 0 {
 		return
 	}
-	metrics := c.gateway.metrics.received
+	metrics := c.gateway.metrics.messages
 	wait, inTime := take(c.messages, now, 1)
 	var refusal *protocol.Refusal
 	if errors.As(err, &refusal) {
-		metrics.WithLabelValues("bad").Inc()
+		metrics[messageBad].Inc()
 		c.pace()
 		c.refuse(refusal)
 		return
 	}
+	if report, is := m.(protocol.Telemetry); is {
+		metrics[messageTelemetry].Inc()
+		c.report(now, report, inTime)
+		return
+	}
 	draw, isDraw := m.(protocol.Draw)
 	if !inTime && !isDraw {
-		metrics.WithLabelValues("other").Inc()
+		metrics[messageOther].Inc()
 		c.pace()
 		c.refuse(&protocol.Refusal{Code: protocol.CodeRateLimited, RetryAfter: milliseconds(wait)})
 		return
 	}
 	switch m := m.(type) {
 	case protocol.Draw:
-		metrics.WithLabelValues("draw").Inc()
+		metrics[messageDraw].Inc()
 		if inTime {
 			wait, inTime = take(c.pixels, now, len(m.Pixels))
 		}
 		c.draw(now, &draw, inTime, wait)
 	case protocol.SetName:
-		metrics.WithLabelValues("name").Inc()
+		metrics[messageName].Inc()
 		c.mu.Lock()
 		c.name = m.Name
 		c.mu.Unlock()
 		c.gateway.presence.changed()
 	case protocol.Ping:
-		metrics.WithLabelValues("ping").Inc()
+		metrics[messagePing].Inc()
 		c.pace()
 		c.out.Send(protocol.Pong{Time: now.UnixMilli()})
 	case protocol.Hello:
-		metrics.WithLabelValues("hello").Inc()
+		metrics[messageHello].Inc()
 		c.hello(m)
 	case nil: // ignored without a word
 	default:
-		metrics.WithLabelValues("other").Inc()
+		metrics[messageOther].Inc()
 		c.pace()
 		c.refuse(&protocol.Refusal{Code: protocol.CodeUnsupported})
 	}
@@ -269,19 +280,18 @@ func (c *conn) hello(m protocol.Hello) {
 
 // draw submits an operation to the log, or refuses it.
 func (c *conn) draw(now time.Time, d *protocol.Draw, inTime bool, wait time.Duration) {
+	c.gateway.metrics.operations.Inc()
 	refusal, excused := c.try(now, d, inTime, wait)
-	switch {
-	case excused:
-		c.pace()
-		c.tell(refusal)
-		return
-	case refusal != nil:
-		c.pace()
-		c.refuse(refusal)
+	if refusal == nil {
 		return
 	}
-	c.gateway.metrics.operations.Inc()
-	c.gateway.metrics.pixels.Add(float64(len(d.Pixels)))
+	c.gateway.metrics.turnedAway[refusal.Code].Inc()
+	c.pace()
+	if excused {
+		c.tell(refusal)
+	} else {
+		c.refuse(refusal)
+	}
 }
 
 // try submits an operation if it is its turn. excused: it is refused only for
@@ -310,6 +320,7 @@ func (c *conn) submit(now time.Time, d *protocol.Draw, inTime bool, wait time.Du
 			// A repetition of what was accepted on this connection: its answer
 			// is on the way. Refusing it would hold up what comes after it, for
 			// an operation that its client may never send again.
+			c.gateway.metrics.repeated.Inc()
 			return nil
 		}
 		return c.sequence.refuse(d.Number, code, retryAfter)
@@ -346,6 +357,7 @@ func (c *conn) submit(now time.Time, d *protocol.Draw, inTime bool, wait time.Du
 	l.last = max(l.last, s.Op.Number)
 	l.waiting++
 	c.bytes += len(s.Encoded)
+	c.gateway.metrics.pixels.Add(float64(len(d.Pixels)))
 	return nil
 }
 
@@ -410,6 +422,7 @@ func (c *conn) Refused(s *replica.Submission, err error) {
 	}
 	refusal := c.sequence.refuse(number, code, retry)
 	c.mu.Unlock()
+	c.gateway.metrics.turnedAway[code].Inc()
 	c.refuse(refusal)
 }
 

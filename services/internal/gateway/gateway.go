@@ -100,6 +100,7 @@ func Run(ctx context.Context, o Options) (err error) {
 
 	mux := http.NewServeMux()
 	httpkit.HandleHealth(mux, g.ready, g.health)
+	httpkit.ReadyGauge(registry, g.ready)
 	mux.Handle("/", g)
 	routes := httpkit.Routes(mux)
 	all := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -214,18 +215,21 @@ func (g *Gateway) health(w http.ResponseWriter, _ *http.Request) {
 	}{"ok", g.open.Load(), names, time.Now().UTC().Format("2006-01-02T15:04:05.000Z"), redis, g.open.Load(), len(names), g.o.Pod})
 }
 
+// shownCursors is how many of the slowest connections to each canvas the debug
+// address shows.
+const shownCursors = 10
+
 // state is what the debug address shows.
 func (g *Gateway) state() any {
 	type roomState struct {
-		Position    string `json:"position"`
-		Oldest      uint64 `json:"oldest"`
-		Connections int    `json:"connections"`
-		Reachable   bool   `json:"reachable"`
+		hub.Counters
+		Reachable  bool `json:"reachable"`
+		QueueBytes int  `json:"queueBytes"` // of operations that wait for the log
 	}
 	rooms := make(map[string]roomState)
 	for _, c := range g.pool.Loaded() {
 		if room, ok := c.Attached.(*room); ok {
-			rooms[c.ID] = roomState{c.Replica.Position().String(), room.hub.Oldest(), room.hub.Len(), c.Replica.Reachable()}
+			rooms[c.ID] = roomState{room.hub.Counters(shownCursors), c.Replica.Reachable(), c.Writer.Queued()}
 		}
 	}
 	return map[string]any{"pod": g.o.Pod, "connections": g.open.Load(), "draining": g.draining.Load(), "canvases": rooms}

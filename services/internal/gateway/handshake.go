@@ -25,7 +25,7 @@ import (
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	refuse := func(outcome string, status int, text string, retryAfter time.Duration) {
-		g.metrics.handshakes.WithLabelValues(outcome).Inc()
+		g.metrics.handshakes[outcome].Inc()
 		if retryAfter > 0 {
 			httpkit.SetRetryAfter(w, retryAfter)
 		}
@@ -80,7 +80,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	held, err := g.pool.Get(ctx, id)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		g.metrics.handshakes.WithLabelValues(outcomeNotFound).Inc()
+		g.metrics.handshakes[outcomeNotFound].Inc()
 		g.upgradeToClose(w, r, protocol.CloseNotFound, "no such canvas")
 		return
 	case err != nil:
@@ -102,11 +102,11 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	ws, socket, err := g.upgrade(w, r)
 	if err != nil {
-		g.metrics.handshakes.WithLabelValues(outcomeFailed).Inc()
+		g.metrics.handshakes[outcomeFailed].Inc()
 		return // the library has answered
 	}
 	opened = true
-	g.metrics.handshakes.WithLabelValues(outcomeOpened).Inc()
+	g.metrics.handshakes[outcomeOpened].Inc()
 	g.metrics.handshake.Observe(time.Since(start).Seconds())
 	done := func() {
 		held.Release()
@@ -224,13 +224,16 @@ func (g *Gateway) serve(r *room, ws *websocket.Conn, s *socket, since *canvas.Po
 		joined = hub.FromLog
 	}
 	if joined != hub.Fresh {
-		g.metrics.resumes.WithLabelValues(string(joined)).Inc()
+		g.metrics.resumes[joined].Inc()
 	}
 	if g.closed.Load() {
 		c.close(protocol.CloseRestart, "retry=0") // the drain may have missed it
 	}
 
 	code := g.readSafely(c)
+	if code != 0 && c.closedBy.Load() != 0 {
+		out.Answered()
+	}
 
 	// A close frame that is still to be written (an answer, or the library's
 	// after a violation of the protocol) goes out first.

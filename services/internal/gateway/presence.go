@@ -109,13 +109,15 @@ func (p *presence) round(ctx context.Context, now time.Time) {
 		p.pods = pods
 		p.gateway.balance.observe(now, p.gateway.o.Pod, pods)
 	}
-	everywhere := 0
+	everywhere, named := 0, 0
 	for _, pod := range p.pods {
 		for _, users := range pod.Canvases {
 			everywhere += users.Count
+			named += len(users.Users)
 		}
 	}
-	p.gateway.metrics.usersAll.Set(float64(everywhere))
+	p.gateway.metrics.connectionsEvery.Set(float64(everywhere))
+	p.gateway.metrics.usersEvery.Set(float64(named))
 	for _, c := range p.gateway.pool.Loaded() {
 		room, ok := c.Attached.(*room)
 		if !ok || room.hub.Len() == 0 {

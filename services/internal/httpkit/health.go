@@ -1,6 +1,10 @@
 package httpkit
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 type healthStatus struct {
 	Status string `json:"status"`
@@ -25,6 +29,19 @@ func Readyz(check func() error) http.HandlerFunc {
 		}
 		WriteJSON(w, http.StatusOK, healthStatus{Status: "ok"})
 	}
+}
+
+// ReadyGauge registers a metric that says whether check, that of [Readyz],
+// returns nil.
+func ReadyGauge(r prometheus.Registerer, check func() error) {
+	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "pixel_ready", Help: "Whether the process would answer /readyz with 200 (1) or not (0).",
+	}, func() float64 {
+		if check() != nil {
+			return 0
+		}
+		return 1
+	}))
 }
 
 // HandleHealth adds /livez, /readyz and, unless nil, the service's own

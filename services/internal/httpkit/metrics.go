@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/cloud-pixel/playground/services/internal/telemetry"
 )
 
 // Metrics of HTTP requests. Labels are bounded: routes are patterns of the
@@ -25,19 +27,18 @@ type Metrics struct {
 	Limited *prometheus.CounterVec
 }
 
+// LimitRequests names the limit of requests per second.
+const LimitRequests = "requests"
+
 // NewMetrics registers the metrics of one service.
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		Requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pixel_http_requests_total", Help: "HTTP requests by route, method and class of the status.",
+			Name: "pixel_http_requests_total", Help: "HTTP requests by route (a pattern, or none), method and class of the status.",
 		}, []string{"route", "method", "code"}),
-		Duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "pixel_http_request_duration_seconds", Help: "Time from the request's header to the end of the answer.",
-			Buckets:                         []float64{.001, .0025, .005, .01, .025, .05, .1, .2, .3, .5, 1, 2.5, 5, 10},
-			NativeHistogramBucketFactor:     1.1,
-			NativeHistogramMaxBucketNumber:  100,
-			NativeHistogramMinResetDuration: time.Hour,
-		}, []string{"route", "method"}),
+		Duration: prometheus.NewHistogramVec(telemetry.HistogramOpts("pixel_http_request_duration_seconds",
+			"Time from the request's header to the end of the answer; requests that became WebSockets do not count.",
+			[]float64{.001, .0025, .005, .01, .025, .05, .1, .2, .3, .5, 1, 2.5, 5, 10}), []string{"route", "method"}),
 		InFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pixel_http_requests_in_flight", Help: "HTTP requests that are being answered.",
 		}),
@@ -49,6 +50,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}, []string{"limit"}),
 	}
 	r.MustRegister(m.Requests, m.Duration, m.InFlight, m.Panics, m.Limited)
+	m.Limited.WithLabelValues(LimitRequests)
 	return m
 }
 

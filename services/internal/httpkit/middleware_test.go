@@ -164,7 +164,7 @@ func TestMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	counted.Wait()
-	want := `# HELP pixel_http_requests_total HTTP requests by route, method and class of the status.
+	want := `# HELP pixel_http_requests_total HTTP requests by route (a pattern, or none), method and class of the status.
 # TYPE pixel_http_requests_total counter
 pixel_http_requests_total{code="1xx",method="GET",route="/ws"} 1
 pixel_http_requests_total{code="2xx",method="GET",route="/api/pixel/{x}/{y}"} 2

@@ -18,7 +18,9 @@ type chunk struct {
 	single    *canvas.Entry
 	ops       uint64
 	conflated bool
-	received  int64 // oldest receipt of its operations, µs since the Unix epoch
+	received  int64        // oldest receipt of its operations, µs since the Unix epoch
+	trace     canvas.Trace // of that operation, else of one that is sampled
+	frames    int          // number of them
 	used      uint64
 }
 
@@ -35,8 +37,8 @@ const (
 	cachedChunks = 8
 )
 
-// frames returns what to write, and whether it may be kept after the write.
-func (c *chunk) frames() (frames []byte, immutable bool) {
+// bytes returns what to write, and whether it may be kept after the write.
+func (c *chunk) bytes() (frames []byte, immutable bool) {
 	if c.big != nil {
 		return c.big, true
 	}
@@ -60,7 +62,8 @@ func (h *Hub) chunk(codec Codec, from uint64) *chunk {
 	case c == nil:
 		c = h.recycle()
 		c.codec, c.era, c.from, c.to = codec, h.pictures.era, from, from
-		c.ops, c.conflated, c.received, c.big, c.single = 0, false, 0, nil, nil
+		c.ops, c.conflated, c.big, c.single, c.frames = 0, false, nil, nil, 0
+		c.forget()
 		c.start = maxHeader
 		c.buf = append(c.buf[:0], make([]byte, maxHeader)...)
 	case c.conflated || c.big != nil || c.single != nil || c.to == h.head:
@@ -87,9 +90,13 @@ func (h *Hub) chunk(codec Codec, from uint64) *chunk {
 		c.buf, c.start = append(c.buf[:0], frames...), 0
 	}
 	c.to, c.ops, c.conflated = to, to-from, to-from > 1
-	c.received = 0 // what fill may have counted was of another stretch
+	c.forget() // what fill may have noted was of another stretch
 	for _, e := range entries {
 		c.note(e)
+	}
+	if c.single == nil {
+		whole, _ := c.bytes()
+		c.frames = countFrames(whole)
 	}
 	return c
 }
@@ -115,6 +122,7 @@ func (h *Hub) fill(c *chunk) bool {
 				c.big = encoded
 			}
 			c.count(b)
+			c.frames = countFrames(c.big)
 			return true
 		}
 		if len(c.buf)+len(encoded) > maxChunk {
@@ -122,8 +130,12 @@ func (h *Hub) fill(c *chunk) bool {
 		}
 		c.buf = append(c.buf, encoded...)
 		c.count(b)
+		if c.codec != Binary {
+			c.frames += countFrames(encoded)
+		}
 	}
 	if c.codec == Binary {
+		c.frames = 1
 		// One frame around all messages: its header goes right before them.
 		var header [maxHeader]byte
 		head := appendHeader(header[:0], frameBinary, len(c.buf)-maxHeader)
@@ -139,14 +151,23 @@ func (c *chunk) count(b *batch) {
 	c.note(b.entry)
 }
 
-// note keeps the oldest receipt.
+// note keeps the oldest receipt, and a trace.
 func (c *chunk) note(e *canvas.Entry) {
 	for i := range e.Ops {
-		if r := e.Ops[i].Received; c.received == 0 || r < c.received {
-			c.received = r
+		o := &e.Ops[i]
+		if c.received == 0 || o.Received < c.received {
+			c.received = o.Received
+			if o.Trace.Sampled() {
+				c.trace = o.Trace
+			}
+		}
+		if !c.trace.Sampled() {
+			c.trace = o.Trace
 		}
 	}
 }
+
+func (c *chunk) forget() { c.received, c.trace = 0, canvas.Trace{} }
 
 // recycle returns a chunk to build in: a new one, or the one used longest ago.
 func (h *Hub) recycle() *chunk {

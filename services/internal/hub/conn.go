@@ -40,6 +40,7 @@ type Conn struct {
 	control []byte // frames that wait
 	closing bool   // control ends with a close frame; nothing follows
 	failed  bool
+	account account // see account.go for which lock guards what
 
 	// cursor is the position up to which everything was handed to the socket
 	// (a rest that waits for a full socket included).
@@ -48,20 +49,18 @@ type Conn struct {
 	blocked atomic.Bool
 
 	// Guarded by the hub's lock.
-	index     int    // in hub.conns, -1 when not joined
-	queued    bool   // in hub.dirty
-	waiting   bool   // for a picture that is being made
-	need      string // reason for which it needs a picture, or ""
-	picture   *picture
-	next      int           // message of the picture
-	single    *canvas.Entry // an operation that it gets in pieces
-	sent      int           // bytes of them
-	counted   uint64        // position up to which deliveries are counted
-	caughtUp  uint64        // head at the join: writes up to here are catching up
-	confirmed uint64
-	presence  uint64 // version that it has
-	count     uint64
-	status    uint64
+	index    int    // in hub.conns, -1 when not joined
+	queued   bool   // in hub.dirty
+	waiting  bool   // for a picture that is being made
+	need     string // reason for which it needs a picture, or ""
+	picture  *picture
+	next     int           // message of the picture
+	single   *canvas.Entry // an operation that it gets in pieces
+	sent     int           // bytes of them
+	caughtUp uint64        // head at the join: writes up to here are catching up
+	presence uint64        // version that it has
+	count    uint64
+	status   uint64
 }
 
 // NewConn returns a connection that belongs to no hub yet.
@@ -103,14 +102,12 @@ func (h *Hub) Join(c *Conn, since *canvas.Position, greet func(at canvas.Positio
 	c.index = len(h.conns)
 	h.conns = append(h.conns, c)
 	c.cursor.Store(at.Seq)
-	c.counted, c.caughtUp, c.confirmed = at.Seq, h.head, at.Seq
+	c.caughtUp = h.head
+	h.open(c, at.Seq)
 	if h.state == protocol.Live {
 		c.status = h.status.version
 	} else {
 		c.status = 0
-	}
-	if at.Seq < h.head {
-		h.metrics.owed.Add(float64(h.head - at.Seq))
 	}
 	if how == FromScratch || how == Fresh && c.codec == Binary {
 		c.need = reasonJoin
@@ -132,6 +129,7 @@ func (h *Hub) Leave(c *Conn) {
 	if c.index < 0 {
 		return
 	}
+	h.settle(c, missedBroken)
 	last := len(h.conns) - 1
 	h.conns[c.index] = h.conns[last]
 	h.conns[c.index].index = c.index
@@ -200,22 +198,31 @@ func (c *Conn) Close(code int, reason string) {
 // Received tells that the client has answered a ping; payload is what the
 // ping carried.
 func (c *Conn) Received(payload []byte) {
-	if len(payload) != 8 || c.hub == nil {
+	if len(payload) != pingSize || c.hub == nil {
 		return
 	}
-	seq := binary.BigEndian.Uint64(payload)
-	h := c.hub
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if seq > c.confirmed && seq <= c.cursor.Load() {
-		h.metrics.confirmed.Add(float64(seq - c.confirmed))
-		c.confirmed = seq
-	}
+	c.received(c.hub.metrics, binary.BigEndian.Uint32(payload[8:]), binary.BigEndian.Uint64(payload))
 }
 
+// pingSize is the length of a ping's payload, in bytes: the position up to
+// which everything was handed to the socket before it, and the era in which
+// that was.
+const pingSize = 12
+
 func (c *Conn) ping() {
-	var payload [8]byte
+	var payload [pingSize]byte
+	c.mu.Lock()
 	binary.BigEndian.PutUint64(payload[:], c.cursor.Load())
+	binary.BigEndian.PutUint32(payload[8:], c.account.era)
+	missed := c.account.pinged
+	c.account.pinged = true
+	c.mu.Unlock()
+	if c.hub != nil {
+		c.hub.metrics.pings.Inc()
+		if missed {
+			c.hub.metrics.missed.Inc()
+		}
+	}
 	c.enqueue(appendFrame(nil, framePing, payload[:]), false)
 }
 
@@ -228,8 +235,11 @@ func (c *Conn) enqueue(frames []byte, last bool) {
 	if len(c.control)+len(frames) > maxControl {
 		c.failed, c.control = true, nil
 		c.mu.Unlock()
-		if c.hub != nil {
-			c.hub.metrics.slow.Inc()
+		if h := c.hub; h != nil {
+			h.metrics.slow.Inc()
+			h.mu.Lock()
+			h.stopOwing(c, missedSlow)
+			h.mu.Unlock()
 		}
 		c.finish()
 		_ = c.sink.Close()

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cloud-pixel/playground/services/canvas"
+	"github.com/cloud-pixel/playground/services/internal/telemetry"
 	"github.com/cloud-pixel/playground/services/protocol"
 )
 
@@ -94,9 +96,11 @@ func (f *Flusher) Run(ctx context.Context) {
 		for _, h := range hubs {
 			walked = f.round(h) || walked
 		}
+		took := f.options.Now().Sub(start)
+		f.metrics.busy.Add(took.Seconds())
 		// A short round needs no pause: what it would save by merging is less
 		// than what it would cost in latency.
-		rest := min(f.options.Now().Sub(start)-shortRound, f.options.MaxPause)
+		rest := min(took-shortRound, f.options.MaxPause)
 		if walked && rest > shortRound/10 {
 			pause.Reset(rest)
 			select {
@@ -140,8 +144,17 @@ type plan struct {
 	immutable bool // out may be kept
 	more      bool // another plan may follow at once
 	last      bool // the close frame is in it, or was in an earlier one
-	chunk     *chunk
-	catchUp   bool // chunk begins before the head that c found when it joined
+	frames    int
+
+	// What the connection has got when all of it is written.
+	era  uint32
+	to   uint64 // everything up to here; 0: nothing new
+	form string
+	// Of the oldest operation in it.
+	received int64 // µs since the Unix epoch; 0: nothing of which a latency is known
+	trace    canvas.Trace
+	catchUp  bool // it begins before the head that c found when it joined
+	live     bool // it brings operations
 }
 
 // serve writes to one connection until it has everything or its socket is
@@ -150,6 +163,7 @@ func (f *Flusher) serve(h *Hub, c *Conn) {
 	for !c.blocked.Load() {
 		p := f.plan(h, c)
 		if len(p.out) == 0 {
+			f.wrote(c, &p) // what completes it was written before
 			if p.last {
 				c.finish()
 			}
@@ -162,29 +176,57 @@ func (f *Flusher) serve(h *Hub, c *Conn) {
 		f.metrics.writes.Inc()
 		f.metrics.bytes.Add(float64(n))
 		if err != nil {
-			c.fail()
+			c.fail(missedBroken)
 			return
-		}
-		if p.chunk != nil {
-			f.observe(p.chunk, p.catchUp)
 		}
 		if n < len(p.out) {
 			rest := p.out[n:]
 			if !p.immutable {
 				rest = append([]byte(nil), rest...)
 			}
+			p.out = nil
 			f.metrics.blocked.Inc()
 			c.blocked.Store(true)
 			f.running.Add(1)
-			go f.drain(h, c, rest)
+			go f.drain(h, c, rest, p)
 			return
 		}
+		f.wrote(c, &p)
 		if p.last {
 			c.finish()
 		}
 		if !p.more {
 			return
 		}
+	}
+}
+
+// wrote accounts for a plan that the socket has taken as a whole.
+func (f *Flusher) wrote(c *Conn, p *plan) {
+	f.metrics.frames.Add(float64(p.frames))
+	if p.to != 0 {
+		c.wrote(f.metrics, p.era, p.to, p.form)
+	}
+	switch {
+	case !p.live:
+	case p.received == 0 || p.catchUp:
+		f.metrics.catchUp.Inc()
+	default:
+		// The latency of a conflated range counts like any other: under
+		// overload most are conflated, and late.
+		telemetry.ObserveTraced(f.metrics.broadcast, float64(f.options.Now().UnixMicro()-p.received)/1e6, (*[25]byte)(&p.trace))
+	}
+}
+
+// carries says that a plan brings c the operations of a chunk.
+func (p *plan) carries(h *Hub, c *Conn, k *chunk) {
+	p.live, p.era, p.to, p.form = true, h.era, k.to, formOperation
+	if k.conflated {
+		p.form = formRange
+	}
+	p.received, p.trace, p.catchUp = k.received, k.trace, k.from < c.caughtUp
+	if !p.catchUp {
+		k.trace = canvas.Trace{} // one exemplar is enough for all who get the chunk
 	}
 }
 
@@ -205,7 +247,8 @@ func (f *Flusher) plan(h *Hub, c *Conn) plan {
 		return plan{}
 	}
 	if closing {
-		return plan{out: out, last: true}
+		h.stopOwing(c, missedClosed)
+		return plan{out: out, last: true, frames: countFrames(out)}
 	}
 	if c.status != h.status.version {
 		c.status = h.status.version
@@ -228,31 +271,33 @@ func (f *Flusher) plan(h *Hub, c *Conn) plan {
 	}
 	from := c.cursor.Load()
 	if from >= h.head {
-		return plan{out: out}
+		return plan{out: out, frames: countFrames(out)}
 	}
 	if from < h.history.oldest(h.head) {
 		c.need = reasonLag
-		return plan{out: out, more: true}
+		return plan{out: out, more: true, frames: countFrames(out)}
 	}
 	k := h.chunk(codec, from)
 	if k.single != nil {
 		c.single, c.sent = k.single, 0
 		return f.planPieces(h, c, codec, out)
 	}
-	frames, immutable := k.frames()
+	frames, immutable := k.bytes()
+	p := plan{frames: k.frames, more: k.to < h.head}
 	if len(out) > 0 {
-		if len(frames) > 4<<10 {
-			return plan{out: out, more: true} // not worth the copy
+		if p.frames += countFrames(out); len(frames) > 4<<10 {
+			return plan{out: out, more: true, frames: countFrames(out)} // not worth the copy
 		}
 		frames, immutable = append(out, frames...), false
 		f.scratch = frames
 	}
+	p.out, p.immutable = frames, immutable
+	p.carries(h, c, k)
 	c.cursor.Store(k.to)
-	f.count(c, k.to, k.conflated)
 	if k.conflated {
 		f.metrics.ranges.Inc()
 	}
-	return plan{out: frames, immutable: immutable, more: k.to < h.head, chunk: k, catchUp: k.from < c.caughtUp}
+	return p
 }
 
 // planPieces continues to give c a single operation of very many pixels, as
@@ -267,15 +312,17 @@ func (f *Flusher) planPieces(h *Hub, c *Conn, codec Codec, out []byte) plan {
 	n := frameEnd(rest, min(len(rest), maxChunk/2))
 	out = append(out, rest[:n]...)
 	f.scratch = out
+	p := plan{out: out, frames: countFrames(out), more: true}
 	if c.sent += n; n < len(rest) {
-		return plan{out: out, more: true}
+		return p
 	}
 	k := &chunk{from: c.single.First - 1, to: c.single.Last()}
 	k.note(c.single)
 	c.single = nil
 	c.cursor.Store(k.to)
-	f.count(c, k.to, false)
-	return plan{out: out, more: k.to < h.head, chunk: k, catchUp: k.from < c.caughtUp}
+	p.carries(h, c, k)
+	p.more = k.to < h.head
+	return p
 }
 
 // planPicture continues, or begins, to give c a whole picture. Until it has
@@ -288,10 +335,9 @@ func (f *Flusher) planPicture(h *Hub, c *Conn, codec Codec, out []byte) plan {
 			f.metrics.pictures.WithLabelValues(c.need).Inc()
 			out = append(out, encodeMessage(protocol.Resync{Position: position(h)}, codec)...)
 			f.scratch = out
-			f.count(c, h.head, true)
 			c.cursor.Store(h.head)
 			c.need = ""
-			return plan{out: out}
+			return plan{out: out, frames: countFrames(out), era: h.era, to: h.head, form: formPicture}
 		case codec == Original && h.spec.Cells() > protocol.MaxOriginalReset:
 			// It can neither be told to load again nor be sent so many cells.
 			c.need = ""
@@ -300,11 +346,12 @@ func (f *Flusher) planPicture(h *Hub, c *Conn, codec Codec, out []byte) plan {
 			c.mu.Unlock()
 			out = append(out, closeFrame(protocol.CloseSlow, "missed updates, load the canvas again")...)
 			f.scratch = out
-			return plan{out: out, last: true}
+			h.stopOwing(c, missedSlow)
+			return plan{out: out, last: true, frames: countFrames(out)}
 		}
 		p := h.pictures.get(codec, c)
 		if p == nil {
-			return plan{out: out}
+			return plan{out: out, frames: countFrames(out)}
 		}
 		f.metrics.pictures.WithLabelValues(c.need).Inc()
 		c.need, c.picture, c.next = "", p, 0
@@ -313,43 +360,19 @@ func (f *Flusher) planPicture(h *Hub, c *Conn, codec Codec, out []byte) plan {
 		frame := c.picture.frames[c.next]
 		if len(out) > 0 && len(out)+len(frame) > maxChunk {
 			f.scratch = out
-			return plan{out: out, more: true}
+			return plan{out: out, more: true, frames: countFrames(out)}
 		}
 		c.next++
 		if len(out) == 0 && len(frame) > maxChunk/4 {
-			return plan{out: frame, immutable: true, more: true}
+			return plan{out: frame, immutable: true, more: true, frames: countFrames(frame)}
 		}
 		out = append(out, frame...)
 	}
 	f.scratch = out
-	f.count(c, c.picture.seq, true)
+	p := plan{out: out, more: true, frames: countFrames(out), era: h.era, to: c.picture.seq, form: formPicture}
 	c.cursor.Store(c.picture.seq)
 	c.picture = nil
-	return plan{out: out, more: true}
-}
-
-// count accounts for what c has got up to position to, once for each position.
-func (f *Flusher) count(c *Conn, to uint64, conflated bool) {
-	if to <= c.counted {
-		return
-	}
-	n := float64(to - c.counted)
-	c.counted = to
-	f.metrics.delivered.Add(n)
-	if conflated {
-		f.metrics.conflated.Add(n)
-	}
-}
-
-// observe measures the latency of a write that brought something new. That of
-// a conflated range counts like any other: under overload most are conflated,
-// and late.
-func (f *Flusher) observe(k *chunk, catchUp bool) {
-	if k.received == 0 || catchUp {
-		f.metrics.catchUp.Inc()
-		return
-	}
-	f.metrics.broadcast.Observe(float64(f.options.Now().UnixMicro()-k.received) / 1e6)
+	return p
 }
 
 // drainStep is how much a slow client must read within the slow time-out, in
@@ -358,7 +381,7 @@ const drainStep = 16 << 10
 
 // drain waits until a full socket has taken the rest of a write. A client that
 // reads at all has time; one that has stopped is given up.
-func (f *Flusher) drain(h *Hub, c *Conn, rest []byte) {
+func (f *Flusher) drain(h *Hub, c *Conn, rest []byte, p plan) {
 	defer f.running.Done()
 	for len(rest) > 0 {
 		n, err := c.sink.WriteAll(rest[:min(len(rest), drainStep)], f.options.SlowTimeout)
@@ -370,19 +393,28 @@ func (f *Flusher) drain(h *Hub, c *Conn, rest []byte) {
 			// rest of what is under way has to go first.
 			goodbye := append(rest[:len(rest):len(rest)], closeFrame(protocol.CloseSlow, "slow consumer")...)
 			_, _ = c.sink.WriteAll(goodbye, f.options.SlowTimeout/4)
-			c.fail()
+			c.fail(missedSlow)
 			return
 		}
+	}
+	f.wrote(c, &p)
+	if p.last {
+		c.finish()
 	}
 	c.blocked.Store(false)
 	h.markDirty(c)
 }
 
 // fail gives the connection up; its reader notices and leaves the hub.
-func (c *Conn) fail() {
+func (c *Conn) fail(reason string) {
 	c.mu.Lock()
 	c.failed, c.control = true, nil
 	c.mu.Unlock()
+	if h := c.hub; h != nil {
+		h.mu.Lock()
+		h.stopOwing(c, reason)
+		h.mu.Unlock()
+	}
 	c.finish()
 	_ = c.sink.Close()
 }

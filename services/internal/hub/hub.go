@@ -31,7 +31,10 @@ type Hub struct {
 	epoch    canvas.Epoch
 	head     uint64
 	history  history
+	era      uint32 // of the history; counts restarts
 	conns    []*Conn
+	owing    int     // connections that are owed what comes
+	ahead    int     // of those, the ones that hold a position after the head
 	dirty    []*Conn // have something of their own to write
 	walk     bool    // everybody has something to write
 	state    protocol.State
@@ -80,6 +83,7 @@ func New(f *Flusher, o Options) *Hub {
 	h := &Hub{flusher: f, metrics: f.metrics, freeze: o.Freeze, spec: o.Spec, state: protocol.Live}
 	h.history = history{spec: o.Spec, maxOps: o.HistoryOps, maxSize: o.HistoryBytes}
 	h.pictures.hub = h
+	h.metrics.add(h)
 	return h
 }
 
@@ -94,8 +98,8 @@ func (h *Hub) Publish(e *canvas.Entry) {
 	before := h.history.ops
 	h.history.push(e, h.flusher.options.Now())
 	h.metrics.historyOps.Add(float64(h.history.ops - before))
+	h.owe(h.head, e.Last())
 	h.head = e.Last()
-	h.metrics.owed.Add(float64(len(e.Ops)) * float64(len(h.conns)))
 	h.walk = true
 	h.mu.Unlock()
 	h.flusher.wake(h)
@@ -145,13 +149,18 @@ func (h *Hub) Restart(pos canvas.Position, spec canvas.Spec) {
 	h.metrics.historyOps.Add(-float64(h.history.ops))
 	h.history.clear()
 	h.history.spec = spec
+	for _, c := range h.conns {
+		h.closeBooks(c)
+	}
 	h.spec, h.epoch, h.head = spec, pos.Epoch, pos.Seq
+	h.era, h.ahead = h.era+1, 0
 	h.pictures.clear()
 	for _, c := range h.conns {
 		c.need = reasonEpoch
 		c.picture, c.single = nil, nil
 		c.cursor.Store(pos.Seq)
-		c.counted, c.caughtUp = pos.Seq, pos.Seq
+		c.caughtUp = pos.Seq
+		h.setAccount(c, pos.Seq)
 	}
 	h.walk = true
 	h.mu.Unlock()
@@ -168,6 +177,7 @@ func (h *Hub) Close() {
 	h.pictures.clear()
 	h.pieces.of, h.pieces.frames = nil, nil
 	h.epoch = canvas.Epoch{}
+	h.metrics.remove(h)
 }
 
 // Position returns the position up to which entries were published.
@@ -199,6 +209,10 @@ func (h *Hub) SetState(s protocol.State) {
 		for _, c := range h.conns {
 			if c.cursor.Load() > h.head {
 				c.need = reasonLag
+				if c.account.owing {
+					h.ahead--
+				}
+				h.setAccount(c, h.head)
 			}
 		}
 	}

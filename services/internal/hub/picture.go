@@ -173,18 +173,32 @@ func encodePicture(f *canvas.Frozen, at canvas.Position, codec Codec) [][]byte {
 func frameEnd(b []byte, n int) int {
 	end := 0
 	for end < n {
-		header, size := 2, int(b[end+1])
-		switch size {
-		case 126:
-			header, size = 4, int(b[end+2])<<8|int(b[end+3])
-		case 127:
-			size = 0
-			for _, v := range b[end+2 : end+10] {
-				size = size<<8 | int(v)
-			}
-			header = 10
-		}
-		end += header + size
+		end += frameLength(b[end:])
 	}
 	return end
+}
+
+// countFrames returns the number of frames in b, which has whole ones.
+func countFrames(b []byte) (n int) {
+	for len(b) > 0 {
+		b = b[frameLength(b):]
+		n++
+	}
+	return n
+}
+
+// frameLength returns the length of the frame that b starts with.
+func frameLength(b []byte) int {
+	header, size := 2, int(b[1])
+	switch size {
+	case 126:
+		header, size = 4, int(b[2])<<8|int(b[3])
+	case 127:
+		size = 0
+		for _, v := range b[2:10] {
+			size = size<<8 | int(v)
+		}
+		header = 10
+	}
+	return header + size
 }

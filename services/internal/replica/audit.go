@@ -3,7 +3,10 @@ package replica
 import (
 	"context"
 	"sort"
+	"sync"
+	"time"
 
+	"github.com/cloud-pixel/playground/services/canvas"
 	"github.com/cloud-pixel/playground/services/internal/store"
 )
 
@@ -54,14 +57,70 @@ func (r *Replica) audit(ctx context.Context) {
 func (r *Replica) compare(m *store.Mark) {
 	held, known := r.trail.at(m.Position.Seq)
 	if !known {
+		r.o.Metrics.audits.WithLabelValues(auditUnknown).Inc()
 		return
 	}
 	if held == m.Hash {
-		r.o.Metrics.audits.WithLabelValues("equal").Inc()
+		r.o.Metrics.audits.WithLabelValues(auditEqual).Inc()
 		return
 	}
-	r.o.Metrics.audits.WithLabelValues("different").Inc()
+	r.o.Metrics.audits.WithLabelValues(auditDifferent).Inc()
 	r.o.Logger.Error("this replica differs from the checkpoint; making it anew",
 		"canvas", r.o.ID, "position", m.Position.String(), "hash", held, "checkpoint_hash", m.Hash)
 	r.diverged = true
+}
+
+// A replica's hash is kept up to date with each cell that changes. A cell that
+// changes by itself, because memory went bad, does not show in it until it is
+// painted over. So from time to time the hash is computed anew from the cells.
+
+// scrub is that, under way or not. Owned by Run.
+type scrub struct {
+	done  chan scrubbed
+	busy  bool
+	after time.Time // of the next one, at the earliest
+	era   int       // of the picture; counts loads
+}
+
+type scrubbed struct {
+	era   int
+	at    canvas.Position
+	took  time.Duration
+	sound bool
+	held  uint64
+}
+
+// scrubShare bounds what scrubbing takes of one processor: a picture is looked
+// at again after so many times what the last look took.
+const scrubShare = 100
+
+// beginScrub looks at the picture of this moment in a goroutine of its own.
+func (r *Replica) beginScrub(running *sync.WaitGroup) {
+	if r.scrub.busy || time.Now().Before(r.scrub.after) {
+		return
+	}
+	r.scrub.busy = true
+	frozen, at, _ := r.Freeze()
+	era := r.scrub.era
+	running.Go(func() {
+		begin := time.Now()
+		sound := frozen.Sound()
+		r.scrub.done <- scrubbed{era: era, at: at, took: time.Since(begin), sound: sound, held: frozen.Hash()}
+	})
+}
+
+// scrubbed takes the result.
+func (r *Replica) scrubbed(found scrubbed) {
+	r.scrub.busy = false
+	r.scrub.after = time.Now().Add(scrubShare * found.took)
+	if found.sound {
+		r.o.Metrics.scrubs.WithLabelValues(scrubSound).Inc()
+		return
+	}
+	r.o.Metrics.scrubs.WithLabelValues(scrubDamaged).Inc()
+	r.o.Logger.Error("the picture in memory is damaged; making it anew",
+		"canvas", r.o.ID, "position", found.at.String(), "hash", found.held)
+	if found.era == r.scrub.era {
+		r.diverged = true
+	}
 }

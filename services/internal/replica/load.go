@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cloud-pixel/playground/services/canvas"
 	"github.com/cloud-pixel/playground/services/internal/store"
@@ -44,6 +45,7 @@ func (r *Replica) reload(ctx context.Context) {
 
 func (r *Replica) tryLoad(ctx context.Context) error {
 	r.o.Metrics.loads.Inc()
+	begin := time.Now()
 	meta, err := r.meta(ctx)
 	if err != nil {
 		return err
@@ -71,6 +73,7 @@ func (r *Replica) tryLoad(ctx context.Context) error {
 		grid, at, stamp = checkpoint.Grid.Thaw(), checkpoint.Position, checkpoint.Time
 	}
 	loading := loader{r: r, grid: grid, at: at, time: stamp}
+	loading.marks.add(at.Seq, grid.Hash()) // the checkpoint's own, or a blank canvas
 	if err := loading.readLog(ctx); err != nil {
 		return err
 	}
@@ -82,6 +85,7 @@ func (r *Replica) tryLoad(ctx context.Context) error {
 	if err != nil {
 		return err // among others that it is another one
 	}
+	r.o.Metrics.loading.Observe(time.Since(begin).Seconds())
 	r.install(&loading)
 	r.aim(head.Seq)
 	return nil
@@ -205,7 +209,10 @@ func (r *Replica) install(l *loader) {
 	r.reachable = true
 	r.mu.Unlock()
 	r.trail, r.pending, r.target = l.marks, nil, 0
+	r.scrub.era++
+	r.setAway(false)
 	r.showPosition()
+	r.showHead(l.at.Seq)
 	r.o.Logger.Info("the canvas is loaded", "canvas", r.o.ID, "position", l.at.String())
 	if r.o.Observer != nil {
 		r.o.Observer.Restarted(l.at, l.grid.Spec(), l.recent)

@@ -98,17 +98,21 @@ type Replica struct {
 	reachable bool
 	frozen    *canvas.Frozen // of pos, or nil
 
-	gauge prometheus.Gauge // of the position, or nil
+	gauge, headGauge prometheus.Gauge // of the position and the log's head, or nil
 
 	// Owned by Run.
 	target   uint64    // the log is known to reach up to here
 	goal     uint64    // what the repair timer waits for
 	behind   time.Time // since when the goal is not reached, while target is ahead
+	away     bool      // counted as such
 	trail    trail
-	diverged bool        // from the checkpoint: to be loaded again
+	diverged bool        // from the checkpoint, or from itself: to be loaded again
 	pending  *store.Mark // of a checkpoint ahead of this replica
 	expected chan uint64
 	repair   *time.Timer
+	scrub    scrub
+
+	suspected chan struct{} // see Suspect
 }
 
 // New returns a replica that does not run yet.
@@ -119,10 +123,13 @@ func New(o Options) *Replica {
 		loaded:   make(chan struct{}),
 		moved:    make(chan struct{}),
 		expected: make(chan uint64, 1),
+
+		suspected: make(chan struct{}, 1),
+		scrub:     scrub{done: make(chan scrubbed, 1)},
 	}
 	r.check = newChecker(r)
 	if o.Series {
-		r.gauge = o.Metrics.position.WithLabelValues(o.ID)
+		r.gauge, r.headGauge = o.Metrics.position.WithLabelValues(o.ID), o.Metrics.head.WithLabelValues(o.ID)
 	}
 	return r
 }
@@ -202,6 +209,15 @@ func (r *Replica) Expect(at canvas.Position) {
 	}
 }
 
+// Suspect tells the replica that its picture was found to be damaged: it makes
+// it anew from the store.
+func (r *Replica) Suspect() {
+	select {
+	case r.suspected <- struct{}{}:
+	default:
+	}
+}
+
 // Refresh has the replica compare itself with the log soon.
 func (r *Replica) Refresh() { r.check.kick() }
 
@@ -249,6 +265,8 @@ func (r *Replica) Run(ctx context.Context) {
 	defer checking.Wait()
 	defer cancel()
 	defer r.stop(ErrStopped)
+	r.setAway(true) // until it is loaded
+	defer r.setAway(false)
 
 	r.repair = time.NewTimer(time.Hour)
 	defer r.repair.Stop()
@@ -300,7 +318,12 @@ func (r *Replica) Run(ctx context.Context) {
 		case <-audit.C:
 			if r.isLoaded {
 				r.audit(ctx)
+				r.beginScrub(&checking)
 			}
+		case found := <-r.scrub.done:
+			r.scrubbed(found)
+		case <-r.suspected:
+			r.diverged = true
 		}
 	}
 }
@@ -376,6 +399,7 @@ func (r *Replica) checked(ctx context.Context, found finding) {
 		r.setReachable(false)
 	case found.at.Epoch == r.pos.Epoch:
 		r.aim(found.at.Seq)
+		r.showHead(found.at.Seq)
 		switch late := time.Since(r.behind); {
 		case r.pos.Seq >= found.at.Seq:
 			r.setReachable(true)
@@ -437,6 +461,12 @@ func (r *Replica) apply(e *canvas.Entry) {
 	r.moved = make(chan struct{})
 	r.mu.Unlock()
 	r.o.Metrics.applied.Add(float64(len(e.Ops)))
+	r.o.Metrics.pixels.Add(float64(pixels(e)))
+	for i := range e.Ops {
+		if e.Ops[i].Kind == canvas.Reset {
+			r.o.Metrics.resets.Inc()
+		}
+	}
 	r.showPosition()
 	r.trail.add(e.Last(), hash)
 	if r.o.Observer != nil {
@@ -454,7 +484,26 @@ func (r *Replica) showPosition() {
 	}
 }
 
+// showHead tells the log's head, or what is known to be at or before it.
+func (r *Replica) showHead(seq uint64) {
+	if r.headGauge != nil {
+		r.headGauge.Set(float64(max(seq, r.pos.Seq)))
+	}
+}
+
+// setAway counts this canvas among those whose log cannot be reached, or not.
+func (r *Replica) setAway(is bool) {
+	switch {
+	case is && !r.away:
+		r.o.Metrics.away.Inc()
+	case !is && r.away:
+		r.o.Metrics.away.Dec()
+	}
+	r.away = is
+}
+
 func (r *Replica) setReachable(ok bool) {
+	r.setAway(!ok)
 	r.mu.Lock()
 	changed := r.reachable != ok
 	r.reachable = ok

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cloud-pixel/playground/services/internal/store"
+	"github.com/cloud-pixel/playground/services/internal/telemetry"
 	"github.com/cloud-pixel/playground/services/protocol"
 )
 
@@ -38,6 +39,8 @@ type Owner interface {
 type Submission struct {
 	store.AppendOp
 	Owner Owner
+
+	submitted time.Time
 }
 
 // size is what a submission counts against the limits, in bytes.
@@ -73,7 +76,8 @@ type Writer struct {
 
 	mu     sync.Mutex
 	queue  []*Submission
-	bytes  int // of the queue and the batch under way
+	bytes  int           // of the queue and the batch under way
+	under  []*Submission // the batch under way
 	closed bool
 	wake   chan struct{}
 }
@@ -111,6 +115,7 @@ func (w *Writer) Submit(s *Submission, number func() uint64) error {
 		s.Op.Number = number()
 	}
 	s.Encoded = store.EncodeOp(nil, &s.Op)
+	s.submitted = time.Now()
 	if w.bytes+s.size() > w.o.MaxQueue {
 		w.metrics.refused.WithLabelValues("queue_full").Inc()
 		return ErrQueueFull
@@ -133,9 +138,32 @@ func (w *Writer) Idle() bool {
 	return w.bytes == 0
 }
 
+// waiting returns when the operation that waits longest was submitted; zero:
+// nothing waits.
+func (w *Writer) waiting() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case len(w.under) > 0:
+		return w.under[0].submitted
+	case len(w.queue) > 0:
+		return w.queue[0].submitted
+	}
+	return time.Time{}
+}
+
+// Queued returns the bytes of what waits or is under way.
+func (w *Writer) Queued() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.bytes
+}
+
 // Run appends until the context ends. What waits by then is refused; a batch
 // under way whose outcome is unknown has none: its owners hear nothing.
 func (w *Writer) Run(ctx context.Context) {
+	w.metrics.runs(w, true)
+	defer w.metrics.runs(w, false)
 	defer w.close()
 	for {
 		batch := w.take()
@@ -173,6 +201,7 @@ func (w *Writer) take() []*Submission {
 		return nil
 	}
 	batch := w.queue[:n:n]
+	w.under = batch
 	w.queue = w.queue[n:]
 	if len(w.queue) == 0 {
 		w.queue = nil // let the memory of a burst go
@@ -187,6 +216,9 @@ func (w *Writer) release(batch []*Submission) {
 	}
 	w.mu.Lock()
 	w.bytes -= n
+	if len(w.under) > 0 && w.under[0] == batch[0] {
+		w.under = nil
+	}
 	w.mu.Unlock()
 	w.metrics.queueOps.Sub(float64(len(batch)))
 	w.metrics.queueBytes.Sub(float64(n))
@@ -201,6 +233,8 @@ func (w *Writer) append(ctx context.Context, batch []*Submission) bool {
 	}
 	w.metrics.batches.Inc()
 	w.metrics.batchOps.Observe(float64(len(batch)))
+	begin := time.Now()
+	defer func() { w.metrics.appending.Observe(time.Since(begin).Seconds()) }()
 	backoff := w.o.Backoff
 	uncertain := false // an earlier try may have appended the batch, or still may
 	for {
@@ -260,13 +294,22 @@ func (w *Writer) append(ctx context.Context, batch []*Submission) bool {
 func (w *Writer) deliver(batch []*Submission, done *store.Appended) {
 	w.metrics.appended.Add(float64(done.Count))
 	w.metrics.repeated.Add(float64(len(batch) - done.Count))
-	oldest := batch[0].Op.Received
+	oldest := &batch[0].Op
+	traced := oldest
 	for _, s := range batch {
-		oldest = min(oldest, s.Op.Received)
+		if s.Op.Received < oldest.Received {
+			oldest = &s.Op
+		}
+		if !traced.Trace.Sampled() {
+			traced = &s.Op
+		}
 		s.Owner.Appended(s, done.Sessions[s.Session], done)
 	}
-	if oldest > 0 {
-		w.metrics.durability.Observe(float64(time.Now().UnixMicro()-oldest) / 1e6)
+	if oldest.Trace.Sampled() {
+		traced = oldest
+	}
+	if oldest.Received > 0 {
+		telemetry.ObserveTraced(w.metrics.durability, float64(time.Now().UnixMicro()-oldest.Received)/1e6, (*[25]byte)(&traced.Trace))
 	}
 }
 

@@ -28,7 +28,6 @@ func (s *Store) Append(ctx context.Context, id string, at canvas.Position, ops [
 	if err != nil {
 		return nil, err
 	}
-	s.metrics.batchOps.Observe(float64(len(ops)))
 	s.metrics.batchBytes.Observe(float64(batch.bytes))
 
 	args := []any{
@@ -47,7 +46,6 @@ func (s *Store) Append(ctx context.Context, id string, at canvas.Position, ops [
 	if reply[0] == "full" {
 		return appended, fmt.Errorf("%w: %d entries", ErrLogFull, s.opt.LogCap)
 	}
-	s.metrics.operations.Add(float64(appended.Count))
 	return appended, nil
 }
 

@@ -8,6 +8,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/cloud-pixel/playground/services/internal/telemetry"
 )
 
 // operation is a method of the store, as metrics name it.
@@ -59,9 +61,8 @@ type metrics struct {
 	outcome  map[operation]map[string]prometheus.Counter
 	up       prometheus.Gauge
 
-	batchOps, batchBytes prometheus.Histogram
-	operations           prometheus.Counter
-	checkpointTiles      prometheus.Counter
+	batchBytes      prometheus.Histogram
+	checkpointTiles prometheus.Counter
 
 	restarted, rolledBack             prometheus.Counter
 	confirmed, live, lost, unreadable prometheus.Counter
@@ -76,17 +77,13 @@ func newMetrics(registerer prometheus.Registerer, pool func() *redis.PoolStats) 
 		duration:   make(map[operation]prometheus.Observer, len(operations)),
 		outcome:    make(map[operation]map[string]prometheus.Counter, len(operations)),
 	}
-	duration := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "pixel_store_operation_duration_seconds",
-		Help: "Time that an operation of the store took, whatever its outcome.",
-		// Around 1 ms, where a healthy Redis nearby answers, and up to the time-outs.
-		Buckets:                        []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 3},
-		NativeHistogramBucketFactor:    1.1,
-		NativeHistogramMaxBucketNumber: 100,
-	}, []string{"operation"})
+	// Around 1 ms, where a healthy Redis nearby answers, and up to the time-outs.
+	duration := prometheus.NewHistogramVec(telemetry.HistogramOpts("pixel_store_operation_duration_seconds",
+		"Time that an operation of the store took, one or more commands to Redis, whatever its outcome.",
+		[]float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 3}), []string{"operation"})
 	outcome := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "pixel_store_operations_total",
-		Help: "Operations of the store by outcome.",
+		Help: "Operations of the store, by outcome: ok, stale (another epoch), refused (not found, trimmed, full …), unreadable, rejected (by Redis), unavailable (Redis cannot now), unknown (time-outs, lost connections), canceled.",
 	}, []string{"operation", "outcome"})
 	epochs := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "pixel_store_epoch_changes_total",
@@ -94,7 +91,7 @@ func newMetrics(registerer prometheus.Registerer, pool func() *redis.PoolStats) 
 	}, []string{"reason"})
 	events := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "pixel_store_subscription_events_total",
-		Help: "Events of live subscriptions.",
+		Help: "Events of live subscriptions: confirmed, live (a message), lost (the connection), unreadable (a message).",
 	}, []string{"event"})
 	for _, op := range operations {
 		m.duration[op] = duration.WithLabelValues(string(op))
@@ -111,19 +108,10 @@ func newMetrics(registerer prometheus.Registerer, pool func() *redis.PoolStats) 
 		Name: "pixel_store_redis_up",
 		Help: "Whether Redis answered the last operation (1) or not (0).",
 	})
-	m.batchOps = prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name:    "pixel_store_append_batch_operations",
-		Help:    "Operations in an append, duplicates included.",
-		Buckets: prometheus.ExponentialBuckets(1, 2, 10),
-	})
 	m.batchBytes = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name:    "pixel_store_append_batch_bytes",
 		Help:    "Size of the operations of an append.",
 		Buckets: prometheus.ExponentialBuckets(64, 4, 7),
-	})
-	m.operations = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "pixel_store_appended_operations_total",
-		Help: "Operations that this process's appends added to the log.",
 	})
 	m.checkpointTiles = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "pixel_store_checkpoint_tiles_written_total",
@@ -132,12 +120,12 @@ func newMetrics(registerer prometheus.Registerer, pool func() *redis.PoolStats) 
 	connections := func(state string, value func(*redis.PoolStats) uint32) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name:        "pixel_store_pool_connections",
-			Help:        "Connections to Redis for commands.",
+			Help:        "Connections to Redis for commands, by whether they are in use.",
 			ConstLabels: prometheus.Labels{"state": state},
 		}, func() float64 { return float64(value(pool())) })
 	}
 	err := m.register(
-		duration, outcome, epochs, events, m.up, m.batchOps, m.batchBytes, m.operations, m.checkpointTiles,
+		duration, outcome, epochs, events, m.up, m.batchBytes, m.checkpointTiles,
 		connections("idle", func(p *redis.PoolStats) uint32 { return p.IdleConns }),
 		connections("used", func(p *redis.PoolStats) uint32 { return p.TotalConns - p.IdleConns }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{

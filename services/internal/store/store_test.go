@@ -226,10 +226,9 @@ func TestMetrics(t *testing.T) {
 		metric prometheus.Collector
 		want   float64
 	}{
-		"appends":    {e.metrics.outcome[opAppend][outcomeOK], 1},
-		"stale":      {e.metrics.outcome[opAppend][outcomeStale], 1},
-		"operations": {e.metrics.operations, 2},
-		"up":         {e.metrics.up, 1},
+		"appends": {e.metrics.outcome[opAppend][outcomeOK], 1},
+		"stale":   {e.metrics.outcome[opAppend][outcomeStale], 1},
+		"up":      {e.metrics.up, 1},
 	} {
 		if got := testutil.ToFloat64(c.metric); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
