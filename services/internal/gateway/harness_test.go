@@ -17,6 +17,7 @@ import (
 	"github.com/cloud-pixel/playground/services/internal/gateway"
 	"github.com/cloud-pixel/playground/services/internal/store"
 	"github.com/cloud-pixel/playground/services/internal/telemetry"
+	dto "github.com/prometheus/client_model/go"
 )
 
 // patience bounds every wait of these tests; nothing is expected to take it.
@@ -224,4 +225,23 @@ func (g *running) metric(t *testing.T, name string, labels ...string) float64 {
 		}
 	}
 	return sum
+}
+
+// histogram returns the first histogram of a name whose labels contain the
+// text.
+func (g *running) histogram(t *testing.T, name, label string) *dto.Histogram {
+	t.Helper()
+	families, err := g.telemetry.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name && strings.Contains(fmt.Sprint(m.GetLabel()), label) {
+				return m.GetHistogram()
+			}
+		}
+	}
+	t.Fatalf("there is no %s of %s", name, label)
+	return nil
 }

@@ -105,6 +105,7 @@ type viewer struct {
 	states   []protocol.State
 	pings    int
 	acks     []protocol.Ack
+	frames   int
 }
 
 func (v *viewer) breach(format string, args ...any) {
@@ -133,6 +134,7 @@ func (v *viewer) look() {
 }
 
 func (v *viewer) frame(opcode byte, payload []byte) {
+	v.frames++
 	if v.closing != 0 {
 		v.breach("a frame after the close frame")
 	}
