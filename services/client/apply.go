@@ -46,17 +46,34 @@ func (l *link) take(u Update) {
 	}
 	c.mu.Lock()
 	last := c.tracker.at.Seq
+	if c.opts.StepOverGaps && l.again(&u) {
+		c.stats.Duplicates++
+		c.mu.Unlock()
+		return
+	}
 	switch c.tracker.judge(u.Prev, u.Seq) {
 	case gap:
 		c.stats.Gaps++
+		if c.opts.StepOverGaps {
+			c.stats.Missing += u.Prev - last
+			l.missing = append(l.missing, span{last, u.Prev})
+			c.tracker.stepOver(u.Prev)
+			break
+		}
 		c.stats.Resyncs++
 		c.mu.Unlock()
 		l.lostFrom, l.lostTo = last, u.Prev
 		l.drop(&dropError{reason: fmt.Sprintf("gap: (%d, %d] is missing", last, u.Prev)})
 		return
 	case known:
-		c.stats.Duplicates++
+		u.Late = l.fill(u.Prev, u.Seq)
+		if !u.Late {
+			c.stats.Duplicates++
+		}
 		c.mu.Unlock()
+		if u.Late && c.opts.OnUpdate != nil {
+			c.opts.OnUpdate(u)
+		}
 		return
 	case overlaps:
 		if u.Prev >= l.covered {

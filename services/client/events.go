@@ -61,7 +61,23 @@ type Update struct {
 	// by REST; [Client.Grid] has it. Prev is 0.
 	Picture bool
 
+	// Late says that the update fills a gap that was stepped over: it was not
+	// drawn (Options.StepOverGaps).
+	Late bool
+
 	complete bool // nothing more follows for Seq
+}
+
+// Connection is one that has been made.
+type Connection struct {
+	// Pod is the name of the gateway.
+	Pod string
+	// Position behind which everything will come, unless a picture is due
+	// first: then everything behind that.
+	Position canvas.Position
+	// Took is the time from the beginning of the attempt to the gateway's
+	// first message.
+	Took time.Duration
 }
 
 // Acked is an operation that is in the log.

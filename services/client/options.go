@@ -74,6 +74,12 @@ type Options struct {
 
 	// NoResume makes each connection a fresh one that claims no position.
 	NoResume bool
+	// StepOverGaps makes the client a witness: what is missing is counted
+	// ([Stats.Missing]) and left missing, the connection stays, and what comes
+	// late is counted and not drawn. So one sees what a gateway sent on a
+	// connection, not what a client makes of it; the picture is no longer to
+	// be trusted once something was missing.
+	StepOverGaps bool
 	// NoGrid keeps no picture: pixels are counted and handed to OnUpdate, but
 	// not drawn. Without it, a binary client keeps one, and a JSON client does
 	// when it has API or Load.
@@ -130,6 +136,8 @@ type Options struct {
 	OnRefused func(Refused)
 	// OnState is called when the state changes.
 	OnState func(State)
+	// OnConnected is called when a gateway's first message has come.
+	OnConnected func(Connection)
 	// OnDisconnect is called when an established connection ends other than by
 	// Close: with its close code, 1006 when it broke, 1002 when the client
 	// dropped it because of what it received.

@@ -32,6 +32,7 @@ type link struct {
 	ctx     context.Context // ends with the connection
 	cancel  context.CancelFunc
 	running sync.WaitGroup // the writer and reloads
+	began   time.Time      // of the attempt
 
 	// asked is the position that the upgrade request claimed, if asks.
 	asked canvas.Position
@@ -55,6 +56,8 @@ type link struct {
 	cause      error              // why the connection is being dropped; nil while it is not
 	lostFrom   uint64             // the gap for which it is
 	lostTo     uint64
+	missing    []span // gaps that were stepped over
+	piece      piece  // the last one, of a witness
 
 	writeErr error // of the writer; others may look when it has ended
 }
@@ -214,6 +217,9 @@ func (l *link) onConnected(m protocol.Connected) {
 	c.lastErr = nil
 	c.spec, c.pod = m.Spec, m.Pod
 	c.mu.Unlock()
+	if c.opts.OnConnected != nil {
+		c.opts.OnConnected(Connection{Pod: m.Pod, Position: m.Position, Took: l.greetedAt.Sub(l.began)})
+	}
 	c.changeState(Live)
 	switch {
 	case l.asks && m.Position == l.asked:

@@ -11,7 +11,6 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"github.com/cloud-pixel/playground/services/canvas"
 	"github.com/cloud-pixel/playground/services/protocol"
 )
 
@@ -107,6 +106,7 @@ func (c *Client) finish(err error) {
 
 // attempt makes one connection and stays with it until it ends.
 func (c *Client) attempt(ctx context.Context, address string) ending {
+	began := time.Now()
 	c.mu.Lock()
 	c.stats.Attempts++
 	asked := c.tracker.resumeAt()
@@ -137,13 +137,14 @@ func (c *Client) attempt(ctx context.Context, address string) ending {
 		_ = ws.Close()
 		return ending{err: fmt.Errorf("client: the gateway does not speak %s", protocol.Subprotocol)}
 	}
-	return c.serve(ctx, ws, asked, asks)
+	return c.serve(ctx, &link{c: c, ws: ws, began: began, asked: asked, asks: asks})
 }
 
 // serve stays with a connection until it ends.
-func (c *Client) serve(parent context.Context, ws *websocket.Conn, asked canvas.Position, asks bool) ending {
+func (c *Client) serve(parent context.Context, l *link) ending {
 	ctx, cancel := context.WithCancel(parent)
-	l := &link{c: c, ws: ws, ctx: ctx, cancel: cancel, asked: asked, asks: asks}
+	l.ctx, l.cancel = ctx, cancel
+	ws := l.ws
 
 	// Whoever ends the client ends the read, with a word to the gateway.
 	gone := make(chan struct{})

@@ -36,8 +36,12 @@ type Stats struct {
 	Duplicates uint64 // messages that were known as a whole
 	Overlaps   uint64 // messages that were known in part
 	// OutOfOrder counts messages that came after a later one: those that would
-	// have filled a gap, seen while the connection was being dropped for it.
-	OutOfOrder   uint64
+	// have filled a gap, seen while the connection was being dropped for it, or
+	// after the gap was stepped over.
+	OutOfOrder uint64
+	// Missing counts positions that were stepped over and have not come since
+	// (Options.StepOverGaps).
+	Missing      uint64
 	Buffered     uint64 // messages that had to wait for a picture
 	Snapshots    uint64 // applied
 	BadSnapshots uint64 // that did not fit their hash or announcement

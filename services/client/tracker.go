@@ -76,3 +76,9 @@ func (t *tracker) restart(p canvas.Position) {
 func (t *tracker) resumeAt() canvas.Position {
 	return canvas.Position{Epoch: t.at.Epoch, Seq: t.whole}
 }
+
+// stepOver notes that what lies before p is given up. It is not counted.
+func (t *tracker) stepOver(p uint64) {
+	t.at.Seq, t.whole = p, p
+	t.high = max(t.high, p)
+}
