@@ -1,0 +1,208 @@
+package fanout
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/cloud-pixel/playground/services/client"
+)
+
+// Cut is one time that a client lost its connection, from the loss to having
+// everything again.
+type Cut struct {
+	At   time.Time
+	Pod  string // to which it was connected
+	Code int
+	// Back is when it had everything again, zero if it never did. Took is how
+	// long that was by the client's own clock.
+	Back time.Time
+	Took time.Duration
+	Kind client.RecoveryKind
+}
+
+// Member is one client of a group. Its methods may be called from any
+// goroutine.
+type Member struct {
+	*client.Client
+	g  *Group
+	id int
+
+	// Of the client's callbacks, which come one at a time. Others look at them
+	// when the client has ended, or under g.mu.
+	joined bool
+	join   uint64 // position at which it begins to be owed
+	high   uint64 // greatest position held
+	since  time.Time
+	record *record
+	pod    string
+
+	pictured atomic.Uint64 // positions that a picture stood for
+	begun    atomic.Uint64 // join, once joined
+	cuts     []Cut         // guarded by g.mu
+	left     *account      // guarded by g.mu: of a member that has left
+}
+
+// options of the member's client.
+func (m *Member) options() client.Options {
+	o := m.g.opts.client()
+	o.OnConnected, o.OnUpdate, o.OnAck = m.onConnected, m.onUpdate, m.onAck
+	o.OnDisconnect, o.OnResume = m.onDisconnect, m.onResume
+	return o
+}
+
+func (m *Member) onConnected(c client.Connection) {
+	g := m.g
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	m.since, m.pod = time.Now(), c.Pod
+	if m.record = g.pods[c.Pod]; m.record == nil {
+		m.record = newRecord()
+		g.pods[c.Pod] = m.record
+	}
+	if m.joined {
+		g.back.Note(c.Took)
+		return
+	}
+	g.connects.Note(c.Took)
+	if !g.opts.pictures() {
+		m.begin(c.Position.Seq)
+	} // else everything behind the first picture is owed
+}
+
+// begin notes the position at which the client joined.
+func (m *Member) begin(seq uint64) {
+	m.joined, m.join, m.high = true, seq, seq
+	m.begun.Store(seq)
+	m.g.book.base.CompareAndSwap(unset, seq)
+	m.g.book.reach(seq)
+}
+
+func (m *Member) onUpdate(u client.Update) {
+	if u.Picture {
+		if !m.joined {
+			m.begin(u.Seq)
+		} else if u.Seq > m.high {
+			m.pictured.Add(u.Seq - m.high)
+			m.high = u.Seq
+		}
+		return
+	}
+	if u.Seq <= m.high && !u.Late {
+		return // another piece of an operation, or one that came again after a resumption
+	}
+	g := m.g
+	g.book.reach(u.Seq)
+	m.high = max(m.high, u.Seq)
+	r := m.record
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case u.Ops != nil:
+		for i := range u.Ops {
+			if pixels := u.Ops[i].Pixels; len(pixels) > 0 {
+				m.arrived(&u, u.Prev+1+uint64(i), pixels[0].Color, pixels[0].X, pixels[0].Y)
+			}
+		}
+	case u.Seq-u.Prev == 1:
+		if len(u.Cells) > 0 {
+			p := u.Cells[0].Pixel
+			m.arrived(&u, u.Seq, p.Color, p.X, p.Y)
+		}
+	default:
+		g.later(&u, m)
+	}
+}
+
+func (m *Member) onAck(a client.Acked) {
+	g := m.g
+	g.book.reach(a.Seq)
+	g.acked(m, a)
+}
+
+func (m *Member) onDisconnect(code int, _ string) {
+	g := m.g
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.disconnects[code]++
+	if n := len(m.cuts); n > 0 && m.cuts[n-1].Back.IsZero() {
+		return // the same absence: it had not got everything yet
+	}
+	m.cuts = append(m.cuts, Cut{At: time.Now(), Pod: m.pod, Code: code})
+}
+
+func (m *Member) onResume(r client.Recovery) {
+	g := m.g
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.resumes[r.Kind]++
+	if n := len(m.cuts); n > 0 && m.cuts[n-1].Back.IsZero() {
+		c := &m.cuts[n-1]
+		c.Back, c.Took, c.Kind = time.Now(), r.Took, r.Kind
+	}
+	if r.Kind == client.Skipped {
+		m.high = max(m.high, r.Position.Seq) // what lies between is lost
+	}
+}
+
+// Cuts returns when the client was cut off.
+func (m *Member) Cuts() []Cut {
+	m.g.mu.Lock()
+	defer m.g.mu.Unlock()
+	return append([]Cut(nil), m.cuts...)
+}
+
+// ID returns the member's number in its group, from 0.
+func (m *Member) ID() int { return m.id }
+
+// account is what a client was owed and got.
+type account struct {
+	join, end uint64 // (join, end] is owed
+	stats     client.Stats
+	pictured  uint64
+	joined    bool
+}
+
+// lost is how many positions neither came nor were in a picture.
+func (a *account) lost() uint64 {
+	owed := a.owed()
+	return owed - min(owed, a.stats.Ops+a.pictured)
+}
+
+func (a *account) owed() uint64 {
+	if !a.joined || a.end < a.join {
+		return 0
+	}
+	return a.end - a.join
+}
+
+// account returns how the client stands when everything up to a position is
+// owed to it, or as it left.
+func (m *Member) account(until uint64) account {
+	m.g.mu.Lock()
+	left := m.left
+	m.g.mu.Unlock()
+	if left != nil {
+		return *left
+	}
+	begun := m.begun.Load()
+	a := account{stats: m.Stats(), pictured: m.pictured.Load(), joined: begun != unset, join: begun}
+	a.end = max(until, m.Position().Seq)
+	return a
+}
+
+// leave lets the client go on purpose, when it has what was drawn until now
+// and its own writes are acknowledged. What it has not got by the end of ctx
+// is lost.
+func (m *Member) leave(ctx context.Context) {
+	_ = m.Flush(ctx) // what is not acknowledged shows in the account
+	until := m.g.book.head.Load()
+	if m.begun.Load() != unset {
+		_ = m.WaitFor(ctx, until) // as above
+	}
+	a := m.account(until)
+	_ = m.Close()
+	m.g.mu.Lock()
+	m.left = &a
+	m.g.mu.Unlock()
+}

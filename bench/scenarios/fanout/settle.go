@@ -1,0 +1,307 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/cloud-pixel/playground/bench/scenarios/metrics"
+	"github.com/cloud-pixel/playground/services/canvas"
+	"github.com/cloud-pixel/playground/services/client"
+	"github.com/cloud-pixel/playground/services/protocol"
+)
+
+// Settle waits, when nothing is drawn any more, until every write is answered
+// and every client that is there has everything. What is not so by the end of
+// ctx is lost, or without an acknowledgement, in what Measure tells then; the
+// error says who.
+func (g *Group) Settle(ctx context.Context) error {
+	var errs []error
+	members := g.Members()
+	for _, m := range members {
+		if err := m.Flush(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("client %d at %q has %d writes without an answer: %w", m.id, m.Pod(), m.Stats().Outbox, err))
+		}
+	}
+	head := g.Head()
+	for _, m := range members {
+		if err := m.WaitFor(ctx, head); err != nil {
+			errs = append(errs, fmt.Errorf("client %d at %q is at %d of %d: %w (last: %w)", m.id, m.Pod(), m.Position().Seq, head, err, orNone(m.LastError())))
+		}
+	}
+	if len(errs) > 5 {
+		errs = append(errs[:5], fmt.Errorf("and %d more", len(errs)-5))
+	}
+	return errors.Join(errs...)
+}
+
+// Compare compares the pictures of all clients that keep one with that of each
+// api, given by base URL. Nobody may draw meanwhile.
+func (g *Group) Compare(ctx context.Context, apis []string) error {
+	pictures := map[string]*canvas.Frozen{}
+	for _, api := range apis {
+		p, err := g.picture(ctx, api)
+		if err != nil {
+			return fmt.Errorf("fanout: the picture of %s: %w", api, err)
+		}
+		pictures["api "+api] = p
+	}
+	for _, m := range g.Members() {
+		if p := m.Grid(); p != nil {
+			pictures["client "+strconv.Itoa(m.id)] = p
+		}
+	}
+	names := slices.Sorted(maps.Keys(pictures))
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.compared, g.diverged = len(names), nil
+	for _, name := range names {
+		// Names of apis come first, so theirs is the picture that counts.
+		if pictures[name].Hash() != pictures[names[0]].Hash() {
+			g.diverged = append(g.diverged, name)
+		}
+	}
+	return nil
+}
+
+// picture is what an api shows.
+func (g *Group) picture(ctx context.Context, api string) (*canvas.Frozen, error) {
+	c, err := client.Dial(ctx, client.Options{
+		URLs: g.opts.URLs, API: api, Codec: client.JSON, Canvas: g.opts.Canvas, HTTPClient: g.http, Dialer: g.opts.Dialer,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close() //nolint:errcheck // it only looked
+	if err := c.WaitFor(ctx, g.Head()); err != nil {
+		return nil, err
+	}
+	return c.Grid(), nil
+}
+
+// Diverged names the clients and apis whose picture was not that of the first
+// api when Compare looked.
+func (g *Group) Diverged() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.diverged)
+}
+
+// Points returns the group second by second, while it painted.
+func (g *Group) Points() []Point {
+	g.series.mu.Lock()
+	defer g.series.mu.Unlock()
+	return slices.Clone(g.series.points)
+}
+
+// account adds up all members.
+func (g *Group) account() (sum account, owed, lost uint64, perPod map[string][2]uint64) {
+	g.mu.Lock()
+	members := slices.Clone(g.members)
+	g.mu.Unlock()
+	head := g.Head()
+	perPod = map[string][2]uint64{}
+	sum.stats.Refused, sum.stats.Disconnects = map[protocol.Code]uint64{}, map[int]uint64{}
+	for _, m := range members {
+		a := m.account(head)
+		owed += a.owed()
+		lost += a.lost()
+		sum.pictured += a.pictured
+		add(&sum.stats, &a.stats)
+		p := perPod[m.Pod()]
+		perPod[m.Pod()] = [2]uint64{p[0] + a.owed() - a.lost(), p[1] + a.owed()}
+	}
+	return sum, owed, lost, perPod
+}
+
+// add adds what the metrics need.
+func add(to, s *client.Stats) {
+	to.Attempts += s.Attempts
+	to.Failures += s.Failures
+	to.Connected += s.Connected
+	to.Sent += s.Sent
+	to.Resent += s.Resent
+	to.Acked += s.Acked
+	to.Expired += s.Expired
+	to.Outbox += s.Outbox
+	to.Bytes += s.Bytes
+	to.Ops += s.Ops
+	to.Conflated += s.Conflated
+	to.Gaps += s.Gaps
+	to.Missing += s.Missing
+	to.Duplicates += s.Duplicates
+	to.OutOfOrder += s.OutOfOrder
+	to.BadSnapshots += s.BadSnapshots
+	for code, n := range s.Refused {
+		to.Refused[code] += n
+	}
+}
+
+// Measure adds all metrics to a set. Call it when the group has settled; what
+// is on its way counts as lost. Members must still be there.
+func (g *Group) Measure(s *metrics.Set) {
+	g.resolve()
+	g.measureTimes(s)
+	g.measureDelivery(s)
+	g.measureConnections(s)
+}
+
+func (g *Group) measureTimes(s *metrics.Set) {
+	g.mu.Lock()
+	pods := maps.Clone(g.pods)
+	g.mu.Unlock()
+	all, live, caught, echo, stamped := metrics.NewTimes(), metrics.NewTimes(), metrics.NewTimes(), metrics.NewTimes(), metrics.NewTimes()
+	e2e := s.Trend("pixel_e2e_latency", "from when a write was due to its arrival at each other client", all)
+	mine := s.Trend("pixel_echo_latency", "from when a write was due to its arrival at its author", echo)
+	for _, pod := range slices.Sorted(maps.Keys(pods)) {
+		r := pods[pod]
+		r.mu.Lock()
+		here, own := metrics.NewTimes(), metrics.NewTimes()
+		here.Merge(r.live)
+		here.Merge(r.caught)
+		own.Merge(r.echo)
+		all.Merge(here)
+		echo.Merge(own)
+		live.Merge(r.live)
+		caught.Merge(r.caught)
+		stamped.Merge(r.stamped)
+		r.mu.Unlock()
+		e2e.Part("pod", pod, metrics.Metric{Times: here})
+		mine.Part("pod", pod, metrics.Metric{Times: own})
+	}
+	s.Trend("pixel_e2e_latency_live", "the same, of clients that had been connected when it was due", live)
+	s.Trend("pixel_catch_up_latency", "the same, of clients that were away when it was due and have come back", caught)
+	s.Trend("pixel_stamped_latency", "from the log's time stamp to arrival at each other client, as the original system measured; stamps are whole milliseconds", stamped)
+	s.Trend("pixel_ack_latency", "from when a write was due until its author knew that it is in the log", g.ackTimes.copy())
+	s.Trend("pixel_generator_late", "by how much writes were handed to their client after they were due", g.late.copy())
+}
+
+// copy returns what was recorded so far.
+func (t *times) copy() *hdrhistogram.Histogram {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h := metrics.NewTimes()
+	h.Merge(t.h)
+	return h
+}
+
+func (g *Group) measureDelivery(s *metrics.Set) {
+	sum, owed, lost, perPod := g.account()
+	writes := uint64(g.book.n.Load())
+	st := &sum.stats
+	s.Count("pixel_writes", "pixels drawn", writes)
+	s.Count("pixel_acked", "writes acknowledged: they are in the log", st.Acked)
+	s.Count("pixel_unacked", "writes neither acknowledged nor refused for good", uint64(st.Outbox)+g.drawFailed.Load())
+	refused := s.Count("pixel_refused", "refusals, also of what was sent again and accepted", 0)
+	for code, n := range st.Refused {
+		refused.Value += float64(n)
+		refused.Part("code", code.String(), metrics.Metric{Value: float64(n)})
+	}
+	s.Count("pixel_resent", "writes sent again after a lost connection or a refusal", st.Resent)
+	s.Count("pixel_owed", "positions of the log that clients should have got", owed)
+	s.Count("pixel_delivered", "of these, the ones that came by messages, each counted once for each client", st.Ops)
+	s.Count("pixel_conflated", "of these, the ones that came in a range with others", st.Conflated)
+	s.Count("pixel_by_picture", "positions that a whole picture stood for", sum.pictured)
+	s.Count("pixel_lost", "positions that were owed and never came", lost)
+	delivery := s.Rate("pixel_delivery", "what came of what was owed", owed-lost, owed)
+	for pod, n := range perPod {
+		if n[1] > 0 {
+			delivery.Part("pod", pod, metrics.Metric{Good: n[0], All: n[1]})
+		}
+	}
+	s.Count("pixel_gaps", "messages that began behind the next position", st.Gaps)
+	s.Count("pixel_duplicates", "messages that brought nothing new", st.Duplicates)
+	s.Count("pixel_out_of_order", "messages that came after a later one", st.OutOfOrder)
+	s.Count("pixel_conflicts", "times that two clients saw different writes at one position", g.book.conflicts.Load())
+	s.Count("pixel_foreign", "positions that others have drawn", g.book.foreign.Load())
+	s.Count("pixel_untimed", "deliveries in ranges of which it is not known when they were due", g.untimed.Load())
+	s.Count("pixel_bytes", "bytes that all clients received, without frame headers", st.Bytes)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s.Gauge("pixel_write_rate", "writes acknowledged per second", rate(float64(st.Acked), g.writing.Seconds()))
+	s.Gauge("pixel_multiplier", "deliveries for each write", rate(float64(st.Ops), float64(st.Acked)))
+	s.Gauge("pixel_compared", "pictures compared at the end: of clients and apis", float64(g.compared))
+	s.Count("pixel_diverged", "of these, the ones that differed from the api's", uint64(len(g.diverged)))
+}
+
+func rate(n, of float64) float64 {
+	if of == 0 {
+		return 0
+	}
+	return n / of
+}
+
+// soon is how quickly clients should be back.
+const soonMillis = 500
+
+func (g *Group) measureConnections(s *metrics.Set) {
+	sum, _, _, _ := g.account()
+	st := &sum.stats
+	s.Rate("pixel_connects", "attempts to connect that led to a gateway's first message", st.Connected, st.Connected+st.Failures)
+	s.Count("pixel_join_failures", "clients that were not there in time", g.joinFailed.Load())
+	s.Trend("pixel_connect_time", "from the beginning of an attempt to the gateway's first message, of first connections", g.connects.copy())
+	s.Trend("pixel_reconnect_time", "the same, of later connections", g.back.copy())
+	pods := g.Pods()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	connections := s.Gauge("pixel_connections", "clients connected at the end", 0)
+	for pod, n := range pods {
+		connections.Value += float64(n)
+		connections.Part("pod", pod, metrics.Metric{Value: float64(n)})
+	}
+	disconnects := s.Count("pixel_disconnects", "connections that ended other than by their client", 0)
+	for code, n := range g.disconnects {
+		disconnects.Value += float64(n)
+		disconnects.Part("code", strconv.Itoa(code), metrics.Metric{Value: float64(n)})
+	}
+	resumes := s.Count("pixel_resumes", "clients that came back, by how they got what they missed", 0)
+	for kind, n := range g.resumes {
+		resumes.Value += float64(n)
+		resumes.Part("by", kind.String(), metrics.Metric{Value: float64(n)})
+	}
+	var cuts, back, soon uint64
+	recovery := metrics.NewTimes()
+	for _, m := range g.members {
+		for _, c := range m.cuts {
+			cuts++
+			if c.Back.IsZero() {
+				continue
+			}
+			back++
+			metrics.Note(recovery, c.Took)
+			if c.Took.Milliseconds() <= soonMillis {
+				soon++
+			}
+		}
+	}
+	s.Count("pixel_cut_off", "times that a client lost its connection", cuts)
+	s.Rate("pixel_reconnected", "of these, the ones after which it had everything again", back, cuts)
+	s.Rate("pixel_recovered_soon", "of these, the ones within 500 ms", soon, cuts)
+	s.Trend("pixel_recovery_time", "from the loss of a connection to having everything again, of clients that were cut off", recovery)
+}
+
+// Writes tells of each write, for those who look for races. Nobody may draw
+// meanwhile.
+func (g *Group) Writes(each func(Write)) {
+	for k := range int(g.book.n.Load()) {
+		w := g.book.write(k)
+		each(Write{
+			Color: color(k), Member: int(w.member), X: w.x, Y: w.y, Seq: w.seq.Load(),
+			Due: w.due.Nanoseconds(), Acked: w.acked.Load(),
+		})
+	}
+}
+
+// Write is one pixel that was drawn.
+type Write struct {
+	Color      canvas.Color
+	Member     int
+	X, Y       uint16
+	Seq        uint64 // where the log has it; 0 when nobody saw it there
+	Due, Acked int64  // ns since the group began; Acked is 0 while it is not
+}
