@@ -1,93 +1,241 @@
 // Puts the page together.
 
-import { gatewayUrl } from './transport/connection.js';
+import { deliver } from './courier.js';
 import { Display } from './display/display.js';
-import { Input } from './input/pointer.js';
-import { Colors, Messages, NameField, People, Status, ageInWords, showNotice } from './panels.js';
-import { Playground, deliver } from './playground.js';
-import { Sessions } from './state/session.js';
+import { PendingLayer, PointerLayer, PreviewLayer, RefusedLayer } from './display/marks.js';
+import { Minimap } from './display/minimap.js';
+import { Drawing } from './input/drawing.js';
+import { Keyboard } from './input/keyboard.js';
+import { Pointer } from './input/pointer.js';
+import { Shortcuts } from './input/shortcuts.js';
+import { MAX_SHAPE } from './input/tools.js';
+import { commands } from './commands.js';
+import { CanvasList, SaveImage, ShareLink } from './panels/actions.js';
+import { ColorBar, colorName } from './panels/colors.js';
+import { announce, applyTexts, byId } from './panels/dom.js';
+import { Help } from './panels/help.js';
+import { PixelInfo } from './panels/info.js';
+import { Messages, showNotice } from './panels/messages.js';
+import { Name } from './panels/name.js';
+import { People } from './panels/people.js';
+import { Status } from './panels/status.js';
+import { ToolBar } from './panels/tools.js';
+import { ViewBar } from './panels/view.js';
+import { Playground } from './playground.js';
+import { Palette } from './state/palette.js';
 import { inflate } from './state/replica.js';
+import { Sessions } from './state/session.js';
+import { Settings, storage } from './state/settings.js';
+import { ago, texts } from './texts.js';
+import { listCanvases, pixelStory } from './transport/api.js';
+import { gatewayUrl } from './transport/connection.js';
 
 /** How often to look for strokes that a closed tab left behind. */
-const ORPHANS = 30000;
+const ORPHANS = 30_000;
+/** Own pixels that wait for longer than this, in ms, are marked. */
+const PENDING = 400;
 
-const config = window.APP_CONFIG ?? {};
+/** @type {{WS_URL?: string, API_URL?: string}} */
+const config = /** @type {any} */ (window).APP_CONFIG ?? {};
 const canvasId = new URLSearchParams(location.search).get('canvas') || 'main';
-const element = document.getElementById('canvas');
-
+/** @type {HTMLCanvasElement} */
+const element = byId('canvas');
 const local = storage('localStorage');
-const colors = new Colors();
+
+/** @type {Playground|null} */
+let playground = null;
+const grid = () => playground?.grid ?? null;
+const colorAt = (/** @type {number} */ x, /** @type {number} */ y) => /** @type {Playground} */ (playground).colorAt(x, y);
+
+applyTexts();
+document.title = texts.titleOf(canvasId.slice(0, 64));
+
+// ---- the picture and what lies above it -------------------------------------
+
+const display = new Display(element, { layers: byId('layers'), sheet: byId('sheet') }, colorAt);
+const preview = new PreviewLayer();
+const pointed = new PointerLayer();
+const refused = new RefusedLayer(() => display.layersChanged());
+display.addLayer(new PendingLayer(() => playground?.pending(PENDING) ?? []));
+display.addLayer(preview);
+display.addLayer(refused);
+display.addLayer(pointed);
+new Minimap(byId('minimap'), display);
+
+// ---- panels -----------------------------------------------------------------
+
+const settings = new Settings(local);
+const palette = new Palette(local);
 const messages = new Messages();
 const people = new People();
-const status = new Status();
-const name = new NameField(local, (value) => playground?.setName(value));
-let playground = null;
+const status = new Status({
+  measure: () => playground?.latency() ?? null,
+  position: () => playground?.position?.seq ?? null,
+  retry: () => playground?.wake(),
+});
+const name = new Name(local, (value) => playground?.setName(value));
+const info = new PixelInfo((x, y, signal) => pixelStory(config.API_URL, canvasId, x, y, signal));
+const view = new ViewBar(display);
+const share = new ShareLink(() => view.link(), messages);
+new SaveImage(display, () => `${canvasId}-${playground?.position?.seq ?? 0}`, messages);
+new CanvasList(canvasId, () => listCanvases(config.API_URL));
+new ColorBar(palette);
 
-/** Storage that the browser may forbid altogether. */
-function storage(kind) {
-  try {
-    return window[kind];
-  } catch {
-    return null;
-  }
+// ---- drawing ----------------------------------------------------------------
+
+const drawing = new Drawing({
+  grid,
+  color: () => palette.value,
+  colorAt,
+  draft: (pixels) => playground?.draft(pixels),
+  discard: () => playground?.discard(),
+  preview: (shape) => {
+    if (shape === preview.preview) return;
+    preview.preview = shape;
+    display.layersChanged();
+  },
+  commit: (pixels) => {
+    if (drawing.tool !== 'eraser') palette.used(palette.value);
+    name.drew();
+    playground?.commit(pixels);
+  },
+  tooLarge: () => say(texts.tooLarge(MAX_SHAPE), 'large'),
+  picked: (color) => palette.choose(color),
+});
+
+const restore = (/** @type {'undo'|'redo'} */ which) => {
+  const kept = playground?.[which]() ?? null;
+  if (kept === null) say(which === 'undo' ? texts.nothingToUndo : texts.nothingToRedo, 'undo');
+  else if (kept > 0) say(texts.kept(kept), 'undo');
+  else announce(which === 'undo' ? texts.undone : texts.redone);
+};
+const tools = new ToolBar(drawing, { undo: () => restore('undo'), redo: () => restore('redo') });
+
+/** @param {number[]|null} cell @param {boolean} [now] */
+function point(cell, now = false) {
+  const g = grid();
+  const on = cell && g && g.contains(cell[0], cell[1]) ? cell : null;
+  info.show(on, on ? colorAt(on[0], on[1]) : 0, now);
+  return on;
 }
 
-const view = {
-  picture(grid) {
-    document.getElementById('loading').hidden = true;
-    document.getElementById('size').textContent = `${grid.width} × ${grid.height} pixels.`;
-    display.setPicture(grid);
+/** What the brush would paint, under mouse or pen. @param {number[]|null} cell */
+function hover(cell) {
+  const on = keyboard.shown ? null : point(cell);
+  const reach = drawing.reach;
+  pointed.hover = on && drawing.tool !== 'hand' ? [on[0] - Math.floor(reach / 2), on[1] - Math.floor(reach / 2), reach] : null;
+  pointed.color = drawing.active || ['eyedropper', 'eraser'].includes(drawing.tool) ? null : palette.value;
+  display.layersChanged();
+}
+
+const keyboard = new Keyboard(element, display, drawing, {
+  size: grid,
+  letters: () => settings.letters,
+  cursor: (cell) => {
+    pointed.cursor = cell && [...cell, 1];
+    pointed.hover = null;
+    display.layersChanged();
+    if (!point(cell) || !cell) return;
+    announce(texts.spoken(cell[0], cell[1], colorName(colorAt(cell[0], cell[1]))));
+  },
+});
+
+const pointer = new Pointer(element, display, drawing, {
+  hover,
+  down: (cell) => {
+    keyboard.follow(cell);
+    hover(cell);
+  },
+  tap: (cell) => point(cell, true),
+});
+
+const shortcuts = commands({ drawing, palette, view, restore, share: () => share.copy(), help: () => help.toggle(), save: () => byId('save-panel').togglePopover() });
+const help = new Help(shortcuts, settings);
+new Shortcuts(shortcuts, () => settings.letters);
+document.addEventListener('keydown', (e) => {
+  // A key that presses a button or writes is not meant for the view.
+  if (e.key === ' ' && (e.target === document.body || e.target === element) && !keyboard.shown && settings.letters) {
+    e.preventDefault();
+    pointer.holding = true;
+  }
+});
+document.addEventListener('keyup', (e) => e.key === ' ' && (pointer.holding = false));
+window.addEventListener('blur', () => (pointer.holding = false));
+palette.addEventListener('change', () => display.layersChanged());
+
+// ---- what the playground tells ----------------------------------------------
+
+/** @param {string} text @param {string} key @param {boolean} [bad] */
+function say(text, key, bad = false) {
+  messages.show(text, { key, bad });
+}
+
+/** @param {import('./state/outbox.js').Entry[]} entries */
+function expired(entries) {
+  const age = ago(Date.now() - Math.min(...entries.map((e) => e.created)));
+  messages.show(texts.expired(entries.length, age), {
+    sticky: true,
+    action: { label: texts.drawAgain, run: () => entries.forEach((e) => playground?.commit(e.pixels)) },
+  });
+}
+
+/** @type {ReturnType<typeof setTimeout>|null} */
+let marking = null;
+let placed = false;
+
+/** @type {import('./playground.js').View} */
+const shown = {
+  picture(picture) {
+    byId('loading').hidden = true;
+    byId('size').textContent = texts.size(picture.width, picture.height);
+    display.setPicture(picture);
+    if (!placed) view.goTo(location.hash);
+    placed = true;
   },
   damage: (x, y) => display.damage(x, y),
   damageAll: () => display.damageAll(),
-  state: (state) => status.show(state),
+  state: (state, pause) => status.show(state, pause),
   presence: (presence) => people.show(presence),
-  connected: ({ canvas }) => (document.getElementById('canvas-name').textContent = canvas),
-  waiting: (n) => status.waiting(n),
-  notice: (text, key) => messages.show(text, { key }),
+  connected: ({ pod }) => status.server(pod),
+  waiting(n) {
+    status.waiting(n);
+    // Marks come when something has waited for a while, and go with it.
+    if (n === 0) display.layersChanged();
+    marking ??= setTimeout(() => {
+      marking = null;
+      display.layersChanged();
+    }, PENDING + 20);
+  },
+  notice: (key, detail) => say(texts.notices[key] ?? detail ?? key, key),
+  refused(pixels, code) {
+    refused.show(pixels);
+    say(texts.refusedFor(texts.refusals[code] ?? texts.refusalOther), 'refused', true);
+  },
+  echoed() {},
+  history: (can) => tools.history(can),
+  drawn(op) {
+    if (op.kind !== 'paint') return;
+    people.drew(op.author);
+    info.changed(op.pixels);
+    const [x, y] = keyboard.cursor;
+    if (!keyboard.shown || op.author === playground?.author) return;
+    for (let i = 0; i < op.pixels.length; i += 3) if (op.pixels[i] === x && op.pixels[i + 1] === y) announce(texts.spokenChange(colorName(op.pixels[i + 2])));
+  },
   expired,
   final(why) {
     if (why === 'not-found') {
-      const home = new URL(location);
-      home.search = '';
-      showNotice('No such canvas', `There is no canvas with the name “${canvasId.slice(0, 64)}”.`, { label: 'Go to the main canvas', href: home.href });
+      const home = new URL(location.href);
+      home.search = home.hash = '';
+      showNotice(texts.notFoundTitle, texts.notFound(canvasId.slice(0, 64)), { label: texts.notFoundGo, href: home.href });
     } else {
-      showNotice('Open somewhere else', 'Another tab goes on with what this one began.', { label: 'Draw here, too', href: location.href });
+      showNotice(texts.replacedTitle, texts.replaced, { label: texts.replacedGo, href: location.href });
     }
   },
 };
 
-function expired(entries) {
-  const age = ageInWords(Date.now() - Math.min(...entries.map((e) => e.created)));
-  const strokes = entries.length === 1 ? 'A stroke' : `${entries.length} strokes`;
-  messages.show(`${strokes} of yours from ${age} ago may not have reached the canvas.`, {
-    sticky: true,
-    action: { label: 'Draw again', run: () => entries.forEach((e) => playground.commit(e.pixels)) },
-  });
-}
+// ---- go ---------------------------------------------------------------------
 
-const display = new Display(element, { marker: document.getElementById('marker'), sheet: document.getElementById('sheet') }, (x, y) => playground.colorAt(x, y));
-
-new Input(element, display, {
-  size: () => playground?.grid ?? null,
-  color: () => colors.value,
-  onDraft: (pixels) => playground.draft(pixels),
-  onCommit: (pixels) => playground.commit(pixels),
-  onDiscard: () => playground.discard(),
-  onCursor: (x, y) => (document.getElementById('cursor-text').textContent = `Column ${x + 1}, row ${y + 1}`),
-});
-
-for (const [id, change] of [
-  ['zoom-in', (v) => v.zoom(1)],
-  ['zoom-out', (v) => v.zoom(-1)],
-  ['zoom-fit', (v) => v.fit()],
-]) {
-  document.getElementById(id).addEventListener('click', () => {
-    change(display.viewport);
-    display.viewChanged();
-  });
-}
-
+/** @param {import('./playground.js').Position|null} position */
 const url = (position) => gatewayUrl(config.WS_URL, location.href, canvasId, position);
 
 async function start() {
@@ -96,14 +244,16 @@ async function start() {
     local,
     tab: storage('sessionStorage'),
     locks: navigator.locks ?? null,
-    onUnsaved: () => messages.show('This browser cannot keep your unsent strokes: do not close the page while some wait.', { key: 'unsaved' }),
+    onUnsaved: () => say(texts.notices.unsaved, 'unsaved'),
   });
-  playground = new Playground({ view, session: await sessions.open(), url, inflate, name: name.value });
-  playground.start();
-  window.addEventListener('online', () => playground.wake());
-  window.addEventListener('offline', () => playground.sleep());
-  document.addEventListener('visibilitychange', () => document.hidden || playground.wake());
-  window.addEventListener('pageshow', (e) => e.persisted && playground.wake());
+  const own = new Playground({ view: shown, session: await sessions.open(), url, inflate, name: name.value });
+  playground = own;
+  people.own(own.author);
+  own.start();
+  window.addEventListener('online', () => own.wake());
+  window.addEventListener('offline', () => own.sleep());
+  document.addEventListener('visibilitychange', () => document.hidden || own.wake());
+  window.addEventListener('pageshow', (e) => e.persisted && own.wake());
   for (;;) {
     for (let orphan = await sessions.adoptOrphan(); orphan; orphan = await sessions.adoptOrphan()) {
       await deliver({ session: orphan, url, inflate, onExpired: expired });

@@ -1,11 +1,11 @@
-// What the page does, without saying how it looks: joins connection, session,
-// outbox, replica and overlay, and tells a view what changed.
+// What the page does, without saying how it looks: joins connection, replica
+// and one's own strokes, and tells a view what changed.
 
-import { Connection } from './transport/connection.js';
-import { Outbox } from './state/outbox.js';
-import { Overlay } from './state/overlay.js';
-import { Close, Code, MAX_PIXELS, draw, hello, setName } from './transport/protocol.js';
 import { Replica } from './state/replica.js';
+import { Strokes } from './state/strokes.js';
+import { systemClock } from './transport/clock.js';
+import { Connection } from './transport/connection.js';
+import { Close, Code, draw, hello, setName } from './transport/protocol.js';
 
 /** Gaps in a row at which the position counts as wrong itself. */
 const MAX_GAPS = 2;
@@ -19,43 +19,55 @@ const MAX_GAPS = 2;
  * @property {() => void} damageAll
  * @property {(state: string, pause?: number) => void} state connecting, live,
  *   degraded, draining, offline (with the ms until the next attempt), ended
- * @property {(presence: object) => void} presence
+ * @property {(presence: import('./transport/protocol.js').Presence) => void} presence
  * @property {(about: {pod: string, canvas: string}) => void} connected
  * @property {(waiting: number) => void} waiting operations in the outbox
- * @property {(text: string, key?: string) => void} notice something for the
- *   user to read; a later one of the same key takes its place
- * @property {(entries: object[]) => void} expired drawn long ago, perhaps not in the log
+ * @property {(key: string, detail?: string) => void} notice something for the
+ *   user to read: full, refused, logFull, name, or other with the gateway's words
+ * @property {(entries: import('./state/outbox.js').Entry[]) => void} expired drawn long ago, perhaps not in the log
  * @property {(why: 'not-found'|'replaced') => void} final there will be no other attempt
+ * @property {(pixels: number[], code: number) => void} refused own pixels that were taken back
+ * @property {(echo: {number: number, ms: number}) => void} echoed an own operation is in the picture, so long after it was sent
+ * @property {(can: {canUndo: boolean, canRedo: boolean}) => void} history
+ * @property {(op: import('./transport/protocol.js').Operation) => void} drawn somebody's operation reached the picture
  */
+
+/** @typedef {{epoch: string, seq: number}} Position */
 
 export class Playground {
   #view;
   #session;
-  #outbox;
-  #overlay;
+  #strokes;
   #replica;
   #connection;
   #clock;
   #name = '';
   #gaps = 0;
-  /** The epoch that acknowledgements speak of. */
+  /** The epoch that acknowledgements speak of. @type {string|null} */
   #epoch = null;
+  /** @type {(() => void)|null} */
   #stopRetry = null;
 
   /**
    * @param {object} o
    * @param {View} o.view
-   * @param {object} o.session from Sessions.open
-   * @param {(position: object|null) => string} o.url of the gateway
-   * @param {Function} o.inflate see Replica
+   * @param {import('./state/session.js').Session} o.session from Sessions.open
+   * @param {(position: Position|null) => string} o.url of the gateway
+   * @param {import('./state/replica.js').Inflate} o.inflate
+   * @param {string} [o.name]
+   * @param {import('./transport/clock.js').Clock} [o.clock]
+   * @param {typeof globalThis.WebSocket} [o.WebSocket]
    */
   constructor({ view, session, url, inflate, name = '', clock = systemClock, WebSocket }) {
     this.#view = view;
     this.#session = session;
     this.#clock = clock;
     this.#name = name;
-    this.#outbox = new Outbox(session, session.kept);
-    this.#overlay = new Overlay((x, y) => view.damage(x, y));
+    this.#strokes = new Strokes(session, clock, {
+      damage: (x, y) => view.damage(x, y),
+      echoed: (echo) => view.echoed(echo),
+      history: () => view.history({ canUndo: this.#strokes.canUndo, canRedo: this.#strokes.canRedo }),
+    });
     this.#replica = new Replica({
       inflate,
       onPicture: (grid) => view.picture(grid),
@@ -63,10 +75,14 @@ export class Playground {
         if (!pixels) return view.damageAll();
         for (let i = 0; i < pixels.length; i += 3) view.damage(pixels[i], pixels[i + 1]);
       },
+      onOperation: (op) => {
+        this.#strokes.applied(op);
+        view.drawn(op);
+      },
       onApplied: (epoch, seq) => {
         this.#gaps = 0;
         this.#epoch = epoch;
-        this.#overlay.applied(epoch, seq);
+        this.#strokes.reached(epoch, seq);
       },
       onBroken: (reason) => this.#broken(reason),
     });
@@ -77,22 +93,21 @@ export class Playground {
       onMessage: (m) => this.#receive(m),
       onLost: (pause) => this.#lost(pause),
       onFinal: (code) => this.#final(code),
+      clock,
       ...(WebSocket && { WebSocket }),
-      ...(clock !== systemClock && { clock }),
     });
   }
 
   start() {
     this.#expire();
-    for (const e of this.#outbox.entries) this.#overlay.add(e.number, e.pixels);
-    this.#view.waiting(this.#outbox.size);
+    this.#strokes.start();
+    this.#view.waiting(this.#strokes.waiting);
     this.#connection.connect();
   }
 
   stop() {
-    this.#stopRetry?.();
     this.#connection.close();
-    this.#outbox.disconnected();
+    this.#disconnected();
   }
 
   /** The network came back, or the page was looked at again. */
@@ -116,68 +131,96 @@ export class Playground {
 
   /** Operations that are not acknowledged. */
   get waiting() {
-    return this.#outbox.size;
+    return this.#strokes.waiting;
   }
 
-  /** The colour that the user sees, own pixels above the picture. */
+  /** The tag by which others know this session. */
+  get author() {
+    return this.#strokes.author;
+  }
+
+  /** See Strokes. */
+  latency() {
+    return this.#strokes.latency();
+  }
+
+  /** See Strokes. @param {number} ms */
+  pending(ms) {
+    return this.#strokes.pending(ms);
+  }
+
+  /** The colour that the user sees, own pixels above the picture. @param {number} x @param {number} y */
   colorAt(x, y) {
-    return (this.#overlay.size > 0 ? this.#overlay.at(x, y) : undefined) ?? this.#replica.grid.at(x, y);
+    const grid = /** @type {import('./state/grid.js').Grid} */ (this.#replica.grid);
+    return this.#strokes.at(x, y) ?? grid.at(x, y);
   }
 
+  /** @param {string} name */
   setName(name) {
     this.#name = name;
     this.#connection.send([setName(name)]);
   }
 
-  /** Shows pixels of a stroke that is not an operation yet. */
+  /** Sends what may be lost: nothing is kept for when there is no connection. @param {Uint8Array[]} messages */
+  send(messages) {
+    this.#connection.send(messages);
+  }
+
+  /** Shows pixels of a stroke that is not an operation yet. @param {number[]} pixels */
   draft(pixels) {
-    this.#overlay.draft(pixels);
+    this.#strokes.draft(pixels);
   }
 
   /** Takes the draft back: the gesture turned out not to be a stroke. */
   discard() {
-    this.#overlay.discard();
+    this.#strokes.discard();
   }
 
-  /** Draws pixels, those of the draft: now they count. */
+  /** Draws a stroke, in the place of the draft. @param {number[]} pixels flat: x, y, colour */
   commit(pixels) {
-    this.#overlay.discard();
-    for (let i = 0; i < pixels.length; i += 3 * MAX_PIXELS) {
-      const part = pixels.slice(i, i + 3 * MAX_PIXELS);
-      const entry = this.#outbox.add(part, this.#clock.now());
-      if (!entry) {
-        this.#view.notice('Too much is waiting to be sent. Drawing goes on when the connection is back.', 'full');
-        break;
-      }
-      this.#overlay.add(entry.number, part);
-    }
+    if (!this.#strokes.commit(pixels, this.#replica.grid && ((x, y) => this.colorAt(x, y)))) this.#view.notice('full');
     this.#flush();
+  }
+
+  /** Takes one's own last stroke back. @returns {number|null} see Strokes.restore */
+  undo() {
+    return this.#restore('undo');
+  }
+
+  /** Draws again what was taken back last. @returns {number|null} see Strokes.restore */
+  redo() {
+    return this.#restore('redo');
+  }
+
+  /** @param {'undo'|'redo'} which */
+  #restore(which) {
+    const kept = this.#strokes.restore(which, (x, y) => this.colorAt(x, y));
+    this.#flush();
+    return kept;
   }
 
   #open() {
     this.#replica.restart();
     this.#connection.send([hello(this.#session.id), ...(this.#name ? [setName(this.#name)] : [])]);
     this.#expire();
-    this.#outbox.connected(this.#clock.now());
+    this.#strokes.connected();
     this.#flush();
   }
 
   #flush() {
-    const now = this.#clock.now();
-    this.#connection.send(this.#outbox.take(now).map((e) => draw(e.number, e.pixels)));
-    this.#view.waiting(this.#outbox.size);
+    this.#connection.send(this.#strokes.take().map((e) => draw(e.number, e.pixels)));
+    this.#view.waiting(this.#strokes.waiting);
     this.#stopRetry?.();
-    const wait = this.#outbox.wait(now);
+    const wait = this.#strokes.wait();
     this.#stopRetry = wait === null ? null : this.#clock.after(wait, () => this.#flush());
   }
 
   #expire() {
-    const old = this.#outbox.expire(this.#clock.now());
-    if (old.length === 0) return;
-    for (const e of old) this.#overlay.remove(e.number);
-    this.#view.expired(old);
+    const old = this.#strokes.expire();
+    if (old.length > 0) this.#view.expired(old);
   }
 
+  /** @param {import('./transport/protocol.js').Message} m */
   #receive(m) {
     switch (m.type) {
       case 'connected':
@@ -186,8 +229,8 @@ export class Playground {
         this.#view.connected(m);
         break;
       case 'ack':
-        for (const e of this.#outbox.ack(m.number)) this.#overlay.acked(e.number, this.#epoch, m.seq);
-        if (this.#replica.position) this.#overlay.applied(this.#replica.epoch, this.#replica.seq);
+        this.#strokes.acked(m.number, this.#epoch, m.seq);
+        if (this.#replica.epoch) this.#strokes.reached(this.#replica.epoch, this.#replica.seq);
         this.#flush();
         break;
       case 'error':
@@ -204,82 +247,43 @@ export class Playground {
     }
   }
 
+  /** @param {{code: number, number: number, retryAfter: number, message: string}} m */
   #refused({ code, number, retryAfter, message }) {
     if (code === Code.unsupported) return;
     if (number === 0) {
-      this.#view.notice(code === Code.invalidName ? 'This name is not allowed.' : message, `code-${code}`);
+      if (code === Code.invalidName) this.#view.notice('name');
+      else this.#view.notice('other', message);
       return;
     }
-    const lost = this.#outbox.refused(number, code, retryAfter, this.#clock.now());
-    if (lost) {
-      this.#overlay.remove(number);
-      this.#view.notice('The canvas did not accept a stroke; it was taken back.', 'refused');
-    } else if (code === Code.logFull) {
-      this.#view.notice('The canvas is full for the moment; your strokes wait.', 'rate');
-    }
+    const pixels = this.#strokes.refused(number, code, retryAfter);
+    if (pixels) this.#view.refused(pixels, code);
+    else if (code === Code.logFull) this.#view.notice('logFull');
     this.#flush();
   }
 
+  /** @param {string} reason */
   #broken(reason) {
     console.warn('coming back to catch up:', reason);
     if (++this.#gaps >= MAX_GAPS || reason !== 'gap') this.#replica.distrust();
     this.#connection.drop();
   }
 
+  /** @param {number} pause */
   #lost(pause) {
     this.#replica.restart();
-    this.#outbox.disconnected();
-    this.#stopRetry?.();
+    this.#disconnected();
     this.#view.state('offline', pause);
   }
 
+  /** @param {number} code */
   #final(code) {
-    this.#outbox.disconnected();
-    this.#stopRetry?.();
+    this.#disconnected();
     this.#view.state('ended');
     this.#view.final(code === Close.notFound ? 'not-found' : 'replaced');
   }
-}
 
-/**
- * Sends what an orphaned session left, on a connection of its own, and resolves
- * when all of it is acknowledged or refused. Own strokes do not wait for it.
- */
-export function deliver({ session, url, inflate, onExpired, WebSocket, clock }) {
-  return new Promise((resolve) => {
-    const nothing = () => {};
-    const courier = new Playground({
-      session,
-      url,
-      inflate,
-      ...(WebSocket && { WebSocket }),
-      ...(clock && { clock }),
-      view: {
-        picture: nothing,
-        damage: nothing,
-        damageAll: nothing,
-        state: nothing,
-        presence: nothing,
-        connected: nothing,
-        notice: nothing,
-        expired: onExpired,
-        final: (why) => finish(why === 'replaced'),
-        waiting: (n) => n === 0 && finish(true),
-      },
-    });
-    const finish = (done) => {
-      courier.stop();
-      if (done) session.forget();
-      resolve(done);
-    };
-    courier.start();
-  });
+  #disconnected() {
+    this.#strokes.disconnected();
+    this.#stopRetry?.();
+  }
 }
-
-const systemClock = {
-  now: () => Date.now(),
-  after(ms, run) {
-    const timer = setTimeout(run, ms);
-    return () => clearTimeout(timer);
-  },
-};

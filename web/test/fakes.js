@@ -8,6 +8,7 @@ export class Clock {
   #timers = [];
 
   now = () => this.#now;
+  elapsed = () => this.#now;
 
   after = (ms, run) => {
     const timer = { at: this.#now + ms, run };

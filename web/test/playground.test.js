@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { Grid } from '../js/state/grid.js';
-import { Playground, deliver } from '../js/playground.js';
+import { deliver } from '../js/courier.js';
+import { Playground } from '../js/playground.js';
 import { Code } from '../js/transport/protocol.js';
 import { inflate } from '../js/state/replica.js';
 import { Clock, sockets } from './fakes.js';
@@ -21,7 +22,7 @@ const draws = (messages) => messages.filter((m) => m.type === 'draw').map((m) =>
 function page(kept = { next: 1, entries: [] }) {
   const clock = new Clock();
   const net = sockets();
-  const told = { states: [], notices: [], expired: [], final: [], waiting: [] };
+  const told = { states: [], notices: [], expired: [], final: [], waiting: [], refused: [], echoes: [], history: null };
   let pictured;
   const session = { id: ID, kept, put() {}, remove() {}, next() {}, forget: () => (session.forgotten = true) };
   const p = new Playground({
@@ -39,7 +40,11 @@ function page(kept = { next: 1, entries: [] }) {
       presence() {},
       connected() {},
       waiting: (n) => told.waiting.push(n),
-      notice: (text) => told.notices.push(text),
+      notice: (key) => told.notices.push(key),
+      refused: (pixels, code) => told.refused.push([pixels, code]),
+      echoed: (echo) => told.echoes.push(echo),
+      history: (can) => (told.history = can),
+      drawn() {},
       expired: (entries) => told.expired.push(...entries),
       final: (why) => told.final.push(why),
     },
@@ -90,7 +95,8 @@ test('a refused stroke is taken back, with a word', async () => {
   p.commit([1, 1, RED]);
   net.last().say({ type: 'error', code: Code.invalidPixel, number: 1, retryAfter: 0, message: '' });
   assert.equal(p.colorAt(1, 1), WHITE);
-  assert.equal(told.notices.length, 1);
+  assert.deepEqual(told.refused, [[[1, 1, RED], Code.invalidPixel]]);
+  assert.deepEqual(told.history, { canUndo: false, canRedo: false });
   assert.equal(p.waiting, 0);
 });
 

@@ -39,18 +39,62 @@ test('zooming keeps the point under the pointer', () => {
   v.zoomTo(8, 100, 200);
   const cell = v.cellAt(400, 300);
   v.zoom(1, 400, 300);
-  assert.equal(v.scale, 12);
+  assert.equal(v.scale, 10);
   assert.deepEqual(v.cellAt(400, 300), cell);
   v.zoom(-1, 400, 300);
   assert.deepEqual(v.cellAt(400, 300), cell);
 });
 
-test('scales have an end', () => {
+test('from the whole canvas to 64 CSS pixels a cell', () => {
+  for (const ratio of [1, 1.25, 2, 3]) {
+    const v = viewport(1000, 1000, 500, 500);
+    v.resize(500 * ratio, 500 * ratio, ratio);
+    for (let i = 0; i < 50; i++) v.zoom(1);
+    assert.equal(v.scale, 64 * ratio);
+    for (let i = 0; i < 50; i++) v.zoom(-1);
+    assert.equal(v.scale, Math.min(1, 0.5 * ratio), 'the whole canvas, or one pixel a cell');
+    assert.ok(v.columns * v.scale <= v.width + 1);
+  }
+});
+
+test('scales of one pixel and more are whole', () => {
+  const v = viewport(1000, 1000, 640, 480);
+  for (let i = 0; i < 400; i++) {
+    v.zoomBy(1.013, 320, 240);
+    assert.ok(v.scale < 1 || Number.isInteger(v.scale), `${v.scale}`);
+  }
+  assert.equal(v.scale, 64);
+});
+
+test('small steps add up, and a large one is always a step', () => {
   const v = viewport(50, 50, 500, 500);
-  for (let i = 0; i < 50; i++) v.zoom(1);
-  assert.equal(v.scale, 96);
-  for (let i = 0; i < 50; i++) v.zoom(-1);
-  assert.equal(v.scale, 1 / 16);
+  for (let i = 0; i < 5; i++) v.zoomBy(1.02, 0, 0);
+  assert.equal(v.scale, 11);
+  const w = viewport(4000, 4000, 4000, 4000);
+  w.zoomBy(1.2, 0, 0);
+  assert.equal(w.scale, 2);
+  w.zoomBy(1 / 1.2, 0, 0);
+  assert.equal(w.scale, 1);
+});
+
+test('the canvas is fitted between the panels', () => {
+  const v = viewport(50, 50, 1000, 800);
+  v.setInsets({ top: 100, right: 50, bottom: 150, left: 250 });
+  assert.equal(v.scale, 11);
+  assert.deepEqual([v.left, v.top], [250 + 75, 100]);
+  assert.ok(v.seesAll);
+  v.pan(-100, 0);
+  assert.ok(!v.seesAll, 'a panel covers a part');
+});
+
+test('a place is found again, on another screen, too', () => {
+  const v = viewport(1000, 1000, 800, 600);
+  v.lookAt(123.5, 456.5, 16);
+  assert.deepEqual(v.middle, [123.5, 456.5]);
+  assert.equal(v.scale, 16);
+  v.resize(1200, 900, 2);
+  assert.equal(v.scale, 32, 'as many CSS pixels');
+  assert.deepEqual(v.middle.map(Math.round), [124, 457]);
 });
 
 test('the canvas cannot be pushed out of sight', () => {

@@ -3,59 +3,97 @@
 // `source` is the picture with one pixel a cell; the visible canvas shows the
 // part of it that the viewport says. Damage is kept in square tiles: exact
 // enough to leave the rest alone, few enough to be cheap when much changes.
+// What is not picture (marks, previews, cursors) is drawn by layers on a
+// canvas of their own above it.
 
 import { Viewport } from './viewport.js';
 
 const TILE = 32;
-/** From this scale on (device pixels per cell) lines part the cells. */
-const GRID_SCALE = 10;
-const GRID_COLOR = 'rgba(128, 128, 128, 0.28)';
+/** When more tiles than this are damaged, one drawing of all is cheaper. */
+const MAX_TILES = 256;
+/** From this many CSS pixels per cell on, lines part the cells. */
+const GRID_ZOOM = 10;
+const GRID_COLOR = 'rgba(128, 128, 128, 0.24)';
 
-export class Display {
+/**
+ * Something above the picture. `draw` is called in the one animation frame in
+ * which it is needed, on a canvas that has just been cleared, in device
+ * pixels; what it leaves of the context's state the next layer does not see.
+ * @typedef {object} Layer
+ * @property {(context: CanvasRenderingContext2D, viewport: Viewport) => void} draw
+ */
+
+export class Display extends EventTarget {
   viewport = new Viewport();
 
   #element;
   #context;
-  #marker;
   #sheet;
+  #layersContext;
   #colorAt;
+  /** @type {Layer[]} */
+  #layers = [];
+  /** @type {HTMLCanvasElement|null} */
   #source = null;
+  /** @type {CanvasRenderingContext2D|null} */
   #sourceContext = null;
+  /** @type {Set<number>} */
   #damaged = new Set();
   #all = false;
+  #layersDirty = false;
   #tilesAcross = 0;
   #scheduled = false;
-  #mark = null;
 
   /**
+   * Tells "view" when the viewport moved and "painted" when the picture changed.
    * @param {HTMLCanvasElement} element fills its parent by CSS
-   * @param {{marker: HTMLElement, sheet: HTMLElement}} around marker frames the
-   *   cell that is pointed at, sheet lies beneath the whole picture
+   * @param {{layers: HTMLCanvasElement, sheet: HTMLElement}} around layers lies
+   *   just above it, sheet beneath the whole picture
    * @param {(x: number, y: number) => number} colorAt 0xRRGGBB of a cell
    */
-  constructor(element, { marker, sheet }, colorAt) {
+  constructor(element, { layers, sheet }, colorAt) {
+    super();
     this.#element = element;
-    this.#marker = marker;
     this.#sheet = sheet;
     this.#colorAt = colorAt;
-    this.#context = element.getContext('2d', { alpha: true });
-    new ResizeObserver(() => this.#resize()).observe(element.parentElement);
+    this.#context = context(element, { alpha: true });
+    this.#layersContext = context(layers, { alpha: true });
+    new ResizeObserver(() => this.#resize()).observe(/** @type {Element} */ (element.parentElement));
+    this.#watchRatio();
     this.#resize();
   }
 
-  /** Another picture took the old one's place. */
+  /** The picture, one pixel a cell; null: there is none yet. */
+  get source() {
+    return this.#source;
+  }
+
+  /** @param {Layer} layer above those that were added before */
+  addLayer(layer) {
+    this.#layers.push(layer);
+    this.layersChanged();
+  }
+
+  /** A layer looks different; the picture does not. */
+  layersChanged() {
+    this.#layersDirty = true;
+    this.#schedule();
+  }
+
+  /** Another picture took the old one's place. @param {{width: number, height: number}} size */
   setPicture({ width, height }) {
     if (this.#source?.width !== width || this.#source?.height !== height) {
       this.#source = document.createElement('canvas');
       this.#source.width = width;
       this.#source.height = height;
-      this.#sourceContext = this.#source.getContext('2d', { alpha: false });
+      this.#sourceContext = context(this.#source, { alpha: false });
       this.#tilesAcross = Math.ceil(width / TILE);
       this.viewport.setCanvas(width, height);
     }
     this.damageAll();
   }
 
+  /** @param {number} x @param {number} y */
   damage(x, y) {
     if (!this.#source || x >= this.#source.width || y >= this.#source.height) return;
     this.#damaged.add(Math.floor(y / TILE) * this.#tilesAcross + Math.floor(x / TILE));
@@ -72,35 +110,50 @@ export class Display {
   /** The viewport moved: the same picture elsewhere. */
   viewChanged() {
     this.#all = true;
-    this.#schedule();
+    this.layersChanged();
   }
 
-  /** Frames a cell; null: none. */
-  mark(cell) {
-    this.#mark = cell;
-    this.#placeMarker();
+  /** What panels cover, in CSS pixels. @param {{top: number, right: number, bottom: number, left: number}} covered */
+  setInsets(covered) {
+    const ratio = this.viewport.ratio;
+    const scaled = (/** @type {number} */ v) => Math.round(v * ratio);
+    this.viewport.setInsets({ top: scaled(covered.top), right: scaled(covered.right), bottom: scaled(covered.bottom), left: scaled(covered.left) });
+    this.viewChanged();
   }
 
-  /** The cell under a point of the page. */
+  /** The cell under a point of the page. @param {number} clientX @param {number} clientY */
   cellAt(clientX, clientY) {
     return this.viewport.cellAt(...this.toView(clientX, clientY));
   }
 
-  /** A point of the page in the viewport's device pixels. */
+  /**
+   * A point of the page in the viewport's device pixels.
+   * @param {number} clientX
+   * @param {number} clientY
+   * @returns {[number, number]}
+   */
   toView(clientX, clientY) {
     const box = this.#element.getBoundingClientRect();
     return [((clientX - box.left) * this.#element.width) / box.width, ((clientY - box.top) * this.#element.height) / box.height];
   }
 
+  /** The page was moved to a screen of another ratio, or zoomed. */
+  #watchRatio() {
+    const query = matchMedia(`(resolution: ${devicePixelRatio}dppx)`);
+    query.addEventListener('change', () => (this.#resize(), this.#watchRatio()), { once: true });
+  }
+
   #resize() {
-    const box = this.#element.parentElement.getBoundingClientRect();
+    const box = /** @type {Element} */ (this.#element.parentElement).getBoundingClientRect();
     const ratio = window.devicePixelRatio || 1;
     const width = Math.max(1, Math.round(box.width * ratio));
     const height = Math.max(1, Math.round(box.height * ratio));
-    if (width === this.#element.width && height === this.#element.height) return;
-    this.#element.width = width;
-    this.#element.height = height;
-    this.viewport.resize(width, height);
+    const layers = this.#layersContext.canvas;
+    if (width === this.#element.width && height === this.#element.height && ratio === this.viewport.ratio) return;
+    this.#element.width = layers.width = width;
+    this.#element.height = layers.height = height;
+    this.viewport.resize(width, height, ratio);
+    this.dispatchEvent(new Event('resize'));
     this.viewChanged();
   }
 
@@ -115,32 +168,51 @@ export class Display {
 
   #draw() {
     if (!this.#source) return;
+    const moved = this.#all;
     const tiles = [...this.#damaged].map((n) => this.#tile(n));
     this.#damaged.clear();
     for (const t of tiles) this.#compose(t);
-    const { left, top, scale } = this.viewport;
-    // Tiles of a scale that is not whole would show seams.
-    if (this.#all || !Number.isInteger(scale)) {
+    if (moved || tiles.length > MAX_TILES) {
       this.#all = false;
       this.#context.clearRect(0, 0, this.#element.width, this.#element.height);
       this.#show({ x: 0, y: 0, width: this.#source.width, height: this.#source.height });
       this.#placeSheet();
-      this.#placeMarker();
     } else {
       for (const t of tiles) this.#show(t);
     }
+    if (this.#layersDirty) this.#drawLayers();
     // For tests, and for whoever looks: where the cells are in the element.
+    const { left, top, scale } = this.viewport;
     Object.assign(this.#element.dataset, { left, top, scale });
+    if (tiles.length > 0) this.dispatchEvent(new Event('painted'));
+    if (moved) this.dispatchEvent(new Event('view'));
   }
 
+  #drawLayers() {
+    this.#layersDirty = false;
+    const c = this.#layersContext;
+    c.clearRect(0, 0, c.canvas.width, c.canvas.height);
+    for (const layer of this.#layers) {
+      c.save();
+      layer.draw(c, this.viewport);
+      c.restore();
+    }
+  }
+
+  /** @param {number} n */
   #tile(n) {
+    const source = /** @type {HTMLCanvasElement} */ (this.#source);
     const x = (n % this.#tilesAcross) * TILE;
     const y = Math.floor(n / this.#tilesAcross) * TILE;
-    return { x, y, width: Math.min(TILE, this.#source.width - x), height: Math.min(TILE, this.#source.height - y) };
+    return { x, y, width: Math.min(TILE, source.width - x), height: Math.min(TILE, source.height - y) };
   }
 
+  /** @typedef {{x: number, y: number, width: number, height: number}} Rect in cells */
+
+  /** @param {Rect} rect */
   #compose({ x, y, width, height }) {
-    const image = this.#sourceContext.createImageData(width, height);
+    const context = /** @type {CanvasRenderingContext2D} */ (this.#sourceContext);
+    const image = context.createImageData(width, height);
     for (let row = 0, i = 0; row < height; row++) {
       for (let column = 0; column < width; column++, i += 4) {
         const color = this.#colorAt(x + column, y + row);
@@ -150,11 +222,12 @@ export class Display {
         image.data[i + 3] = 0xff;
       }
     }
-    this.#sourceContext.putImageData(image, x, y);
+    context.putImageData(image, x, y);
   }
 
-  /** Draws the visible part of a rectangle of cells. */
+  /** Draws the visible part of a rectangle of cells. @param {Rect} rect */
   #show({ x, y, width, height }) {
+    const source = /** @type {HTMLCanvasElement} */ (this.#source);
     const { left, top, scale } = this.viewport;
     const fromX = Math.max(x, Math.floor(-left / scale));
     const fromY = Math.max(y, Math.floor(-top / scale));
@@ -163,34 +236,52 @@ export class Display {
     if (fromX >= toX || fromY >= toY) return;
     const [w, h] = [toX - fromX, toY - fromY];
     const c = this.#context;
+    if (scale < 1) return this.#shrink(source, fromX, fromY, w, h);
     // Setting the element's size resets this, too.
-    c.imageSmoothingEnabled = scale < 1;
-    c.drawImage(this.#source, fromX, fromY, w, h, left + fromX * scale, top + fromY * scale, w * scale, h * scale);
-    if (scale < GRID_SCALE) return;
+    c.imageSmoothingEnabled = false;
+    c.drawImage(source, fromX, fromY, w, h, left + fromX * scale, top + fromY * scale, w * scale, h * scale);
+    if (scale < GRID_ZOOM * this.viewport.ratio) return;
+    const thin = Math.max(1, Math.floor(this.viewport.ratio / 2));
     c.fillStyle = GRID_COLOR;
-    for (let column = fromX; column < toX; column++) c.fillRect(left + column * scale, top + fromY * scale, 1, h * scale);
-    for (let row = fromY; row < toY; row++) c.fillRect(left + fromX * scale, top + row * scale, w * scale, 1);
+    for (let column = fromX; column < toX; column++) c.fillRect(left + column * scale, top + fromY * scale, thin, h * scale);
+    for (let row = fromY; row < toY; row++) c.fillRect(left + fromX * scale, top + row * scale, w * scale, thin);
+  }
+
+  /**
+   * Where several cells share a pixel, each part is cut out of the same drawing
+   * of the whole: drawn by themselves, parts would show seams.
+   * @param {HTMLCanvasElement} source
+   * @param {number} x
+   * @param {number} y
+   * @param {number} width
+   * @param {number} height
+   */
+  #shrink(source, x, y, width, height) {
+    const { left, top, scale } = this.viewport;
+    const c = this.#context;
+    const x0 = Math.floor(left + x * scale) - 1;
+    const y0 = Math.floor(top + y * scale) - 1;
+    c.save();
+    c.beginPath();
+    c.rect(x0, y0, Math.ceil(left + (x + width) * scale) + 1 - x0, Math.ceil(top + (y + height) * scale) + 1 - y0);
+    c.clip();
+    c.imageSmoothingEnabled = true;
+    c.drawImage(source, left, top, source.width * scale, source.height * scale);
+    c.restore();
   }
 
   #placeSheet() {
-    const { left, top, scale } = this.viewport;
+    const source = /** @type {HTMLCanvasElement} */ (this.#source);
+    const { left, top, scale, ratio } = this.viewport;
+    const style = this.#sheet.style;
     this.#sheet.hidden = false;
-    this.#place(this.#sheet, left, top, this.#source.width * scale, this.#source.height * scale);
+    style.width = `${(source.width * scale) / ratio}px`;
+    style.height = `${(source.height * scale) / ratio}px`;
+    style.transform = `translate(${left / ratio}px, ${top / ratio}px)`;
   }
+}
 
-  #placeMarker() {
-    this.#marker.hidden = this.#mark === null;
-    if (!this.#mark) return;
-    const { left, top, scale } = this.viewport;
-    const [x, y] = this.#mark;
-    this.#place(this.#marker, left + x * scale, top + y * scale, Math.max(scale, 4), Math.max(scale, 4));
-  }
-
-  /** Puts an element over a rectangle of the view. */
-  #place(element, left, top, width, height) {
-    const ratio = this.#element.width / this.#element.getBoundingClientRect().width || 1;
-    element.style.width = `${width / ratio}px`;
-    element.style.height = `${height / ratio}px`;
-    element.style.transform = `translate(${left / ratio}px, ${top / ratio}px)`;
-  }
+/** @param {HTMLCanvasElement} canvas @param {CanvasRenderingContext2DSettings} settings */
+function context(canvas, settings) {
+  return /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d', settings));
 }

@@ -1,246 +1,160 @@
-// Drawing by mouse, pen, touch and keyboard.
-//
-// A stroke is shown as it grows and sent in parts while it does, so that the
-// others see it being drawn. Two fingers move and zoom instead: the first
-// touch draws only once it has moved on or stayed for a moment, so that a
-// pinch leaves no dots.
+// Mouse, pen and touch. One pointer draws with the tool in hand; two fingers,
+// the middle button, the hand and a held space bar move the view, wheel and
+// pinch change its scale. A second finger takes back what the first has only
+// just begun, so that a pinch leaves no dots.
 
-import { Stroke } from './raster.js';
+/** @typedef {import('./raster.js').Cell} Cell */
 
-/** Pause between the parts of a stroke. */
-const PART = 50;
-/** How long a touch may be the first of two. */
-const TOUCH_WAIT = 80;
+/** How much a wheel's unit changes the scale. */
+const WHEEL = 0.0022;
+/** CSS pixels that a wheel's line and page count for. */
+const LINE = 33;
+const PAGE = 400;
+/** A hand that moved less than this, in CSS pixels, has tapped. */
+const TAP = 6;
 
-export class Input {
+export class Pointer {
   #element;
   #display;
+  #drawing;
   #on;
-  #stroke = null;
-  #pixels = [];
-  #timer = null;
-  #undecided = null;
+  /** @type {Map<number, [number, number]>} where each pointer is on the page */
   #pointers = new Map();
-  #drawing = null;
-  #panning = null;
+  /** @type {number|null} */
+  #drawer = null;
+  /** @type {{id: number, x: number, y: number, moved: number}|null} */
+  #pan = null;
+  /** @type {{x: number, y: number, distance: number}|null} */
   #pinch = null;
-  #cursor = [0, 0];
+  /** The space bar is held: whatever the tool is, the view moves. */
+  #holding = false;
 
   /**
-   * @param {HTMLElement} element the canvas
+   * @param {HTMLCanvasElement} element the canvas
    * @param {import('../display/display.js').Display} display
-   * @param {object} o
-   * @param {() => {width: number, height: number}|null} o.size null: nothing to draw on yet
-   * @param {() => number} o.color
-   * @param {(pixels: number[]) => void} o.onDraft more of a stroke, to be shown
-   * @param {(pixels: number[]) => void} o.onCommit what was drafted, to be sent
-   * @param {() => void} o.onDiscard
-   * @param {(x: number, y: number) => void} o.onCursor the keyboard's cell
+   * @param {import('./drawing.js').Drawing} drawing
+   * @param {object} on
+   * @param {(cell: Cell|null) => void} on.hover the cell under mouse or pen; null: none
+   * @param {(cell: Cell) => void} on.down something began there
+   * @param {(cell: Cell) => void} on.tap the hand tapped a cell
    */
-  constructor(element, display, { size, color, onDraft, onCommit, onDiscard, onCursor }) {
+  constructor(element, display, drawing, on) {
     this.#element = element;
     this.#display = display;
-    this.#on = { size, color, draft: onDraft, commit: onCommit, discard: onDiscard, cursor: onCursor };
+    this.#drawing = drawing;
+    this.#on = on;
     element.addEventListener('pointerdown', (e) => this.#down(e));
     element.addEventListener('pointermove', (e) => this.#move(e));
     element.addEventListener('pointerup', (e) => this.#up(e));
     element.addEventListener('pointercancel', (e) => this.#up(e));
-    element.addEventListener('pointerleave', () => display.mark(null));
+    element.addEventListener('pointerleave', () => on.hover(null));
     element.addEventListener('contextmenu', (e) => e.preventDefault());
     element.addEventListener('wheel', (e) => this.#wheel(e), { passive: false });
-    element.addEventListener('keydown', (e) => this.#key(e));
-    element.addEventListener('focus', () => element.matches(':focus-visible') && this.#showCursor());
-    element.addEventListener('blur', () => display.mark(null));
+    // A stroke counts as it is when the page goes away.
+    document.addEventListener('visibilitychange', () => document.hidden && drawing.end());
+    window.addEventListener('pagehide', () => drawing.end());
   }
 
-  // ---- strokes --------------------------------------------------------------
-
-  #begin() {
-    const size = this.#on.size();
-    if (!size) return false;
-    this.#stroke = new Stroke({ ...size, color: this.#on.color() });
-    return true;
+  /** Whether the view moves for as long as this lasts. */
+  set holding(/** @type {boolean} */ value) {
+    this.#holding = value;
+    this.#element.classList.toggle('holding', value);
   }
 
-  #extend(cells) {
-    for (const [x, y] of cells) this.#stroke.moveTo(x, y);
-    const pixels = this.#stroke.take();
-    if (pixels.length === 0) return;
-    for (const value of pixels) this.#pixels.push(value);
-    this.#on.draft(pixels);
-    if (this.#undecided === null && this.#timer === null) this.#send();
-  }
-
-  /** Sends what there is and gathers for a while. */
-  #send() {
-    this.#timer = null;
-    if (this.#pixels.length === 0) return;
-    const pixels = this.#pixels;
-    this.#pixels = [];
-    this.#on.commit(pixels);
-    this.#timer = setTimeout(() => this.#send(), PART);
-  }
-
-  #decide() {
-    clearTimeout(this.#undecided);
-    this.#undecided = null;
-  }
-
-  #end() {
-    this.#decide();
-    clearTimeout(this.#timer);
-    this.#send();
-    this.#stroke = null;
-    this.#drawing = null;
-  }
-
-  #cancel() {
-    this.#decide();
-    this.#pixels = [];
-    this.#on.discard();
-    this.#stroke = null;
-    this.#drawing = null;
-  }
-
-  // ---- pointers -------------------------------------------------------------
-
+  /** @param {PointerEvent} e */
   #down(e) {
     this.#pointers.set(e.pointerId, [e.clientX, e.clientY]);
     this.#element.setPointerCapture(e.pointerId);
     if (e.pointerType === 'touch' && this.#pointers.size === 2) {
-      if (this.#drawing !== null) {
-        if (this.#undecided !== null) this.#cancel();
-        else this.#end();
-      }
+      if (this.#drawing.tentative) this.#drawing.cancel();
+      else this.#drawing.end();
+      this.#drawer = null;
+      this.#pan = null;
       this.#pinch = this.#spread();
       return;
     }
     if (this.#pointers.size > 1) return;
-    if (e.button === 1) {
-      this.#panning = [e.clientX, e.clientY];
+    const cell = this.#display.cellAt(e.clientX, e.clientY);
+    this.#on.down(cell);
+    if (e.button === 1 || this.#holding || (e.button === 0 && this.#drawing.tool === 'hand')) {
+      this.#pan = { id: e.pointerId, x: e.clientX, y: e.clientY, moved: 0 };
+      this.#element.classList.add('panning');
       e.preventDefault();
-      return;
+    } else if (e.button === 0 || e.button === 2) {
+      const tool = e.button === 2 || e.altKey ? 'eyedropper' : undefined;
+      if (this.#drawing.begin(cell, tool)) this.#drawer = e.pointerId;
     }
-    if (e.button !== 0 || !this.#begin()) return;
-    this.#drawing = e.pointerId;
-    if (e.pointerType === 'touch') {
-      this.#undecided = setTimeout(() => {
-        this.#undecided = null;
-        this.#send();
-      }, TOUCH_WAIT);
-    }
-    this.#extend([this.#display.cellAt(e.clientX, e.clientY)]);
-    this.#cursor = this.#clip(this.#display.cellAt(e.clientX, e.clientY));
   }
 
+  /** @param {PointerEvent} e */
   #move(e) {
-    if (e.pointerType !== 'touch') {
-      const cell = this.#display.cellAt(e.clientX, e.clientY);
-      this.#display.mark(this.#holds(cell) ? cell : null);
-    }
+    if (e.pointerType !== 'touch') this.#on.hover(this.#display.cellAt(e.clientX, e.clientY));
     if (!this.#pointers.has(e.pointerId)) return;
     this.#pointers.set(e.pointerId, [e.clientX, e.clientY]);
     if (this.#pinch) {
       this.#pinchTo(this.#spread());
-    } else if (this.#panning) {
-      this.#panBy(e.clientX - this.#panning[0], e.clientY - this.#panning[1]);
-      this.#panning = [e.clientX, e.clientY];
-    } else if (e.pointerId === this.#drawing) {
+    } else if (this.#pan?.id === e.pointerId) {
+      this.#pan.moved += Math.hypot(e.clientX - this.#pan.x, e.clientY - this.#pan.y);
+      this.#panBy(e.clientX - this.#pan.x, e.clientY - this.#pan.y);
+      Object.assign(this.#pan, { x: e.clientX, y: e.clientY });
+    } else if (e.pointerId === this.#drawer) {
       // The points that the browser merged into this event, where it tells.
       const merged = e.getCoalescedEvents?.() ?? [];
       const points = merged.length > 0 ? merged : [e];
-      const before = this.#pixels.length;
-      this.#extend(points.map((p) => this.#display.cellAt(p.clientX, p.clientY)));
-      if (this.#undecided !== null && this.#pixels.length > Math.max(before, 3)) {
-        this.#decide();
-        this.#send();
-      }
+      this.#drawing.move(points.map((p) => this.#display.cellAt(p.clientX, p.clientY)), e.shiftKey);
     }
   }
 
+  /** @param {PointerEvent} e */
   #up(e) {
     this.#pointers.delete(e.pointerId);
-    if (e.pointerId === this.#drawing) this.#end();
-    this.#panning = null;
+    if (e.pointerId === this.#drawer) {
+      this.#drawer = null;
+      this.#drawing.end();
+    }
+    if (this.#pan?.id === e.pointerId) {
+      if (this.#pan.moved < TAP && e.type === 'pointerup') this.#on.tap(this.#display.cellAt(e.clientX, e.clientY));
+      this.#pan = null;
+      this.#element.classList.remove('panning');
+    }
     if (this.#pointers.size < 2) this.#pinch = null;
   }
-
-  // ---- moving the view ------------------------------------------------------
 
   /** Middle and distance of the first two fingers. */
   #spread() {
     const [[ax, ay], [bx, by]] = [...this.#pointers.values()];
-    return { x: (ax + bx) / 2, y: (ay + by) / 2, distance: Math.hypot(ax - bx, ay - by), scale: this.#pinch?.scale ?? this.#display.viewport.scale, from: this.#pinch?.from ?? Math.hypot(ax - bx, ay - by) };
+    return { x: (ax + bx) / 2, y: (ay + by) / 2, distance: Math.max(1, Math.hypot(ax - bx, ay - by)) };
   }
 
+  /** @param {{x: number, y: number, distance: number}} now */
   #pinchTo(now) {
-    this.#panBy(now.x - this.#pinch.x, now.y - this.#pinch.y);
-    this.#display.viewport.zoomTo((now.scale * now.distance) / Math.max(now.from, 1), ...this.#display.toView(now.x, now.y));
-    this.#display.viewChanged();
+    const before = /** @type {typeof now} */ (this.#pinch);
     this.#pinch = now;
+    this.#panBy(now.x - before.x, now.y - before.y);
+    this.#zoomBy(now.distance / before.distance, now.x, now.y);
   }
 
+  /** @param {number} dx @param {number} dy CSS pixels */
   #panBy(dx, dy) {
-    const ratio = window.devicePixelRatio || 1;
-    this.#display.viewport.pan(dx * ratio, dy * ratio);
+    const { viewport } = this.#display;
+    viewport.pan(dx * viewport.ratio, dy * viewport.ratio);
     this.#display.viewChanged();
   }
 
+  /** @param {number} factor @param {number} x @param {number} y of the page */
+  #zoomBy(factor, x, y) {
+    this.#display.viewport.zoomBy(factor, ...this.#display.toView(x, y));
+    this.#display.viewChanged();
+  }
+
+  /** @param {WheelEvent} e */
   #wheel(e) {
     e.preventDefault();
-    if (e.deltaY === 0) return;
-    this.#display.viewport.zoom(-e.deltaY, ...this.#display.toView(e.clientX, e.clientY));
-    this.#display.viewChanged();
-  }
-
-  // ---- keyboard -------------------------------------------------------------
-
-  #key(e) {
-    const size = this.#on.size();
-    if (!size || e.ctrlKey || e.metaKey || e.altKey) return;
-    const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[e.key];
-    const [x, y] = this.#cursor;
-    if (step) {
-      this.#cursor = this.#clip([x + step[0], y + step[1]]);
-      if (e.shiftKey) this.#dot();
-    } else if (e.key === 'Home') {
-      this.#cursor = [0, y];
-    } else if (e.key === 'End') {
-      this.#cursor = [size.width - 1, y];
-    } else if (e.key === 'PageUp') {
-      this.#cursor = [x, 0];
-    } else if (e.key === 'PageDown') {
-      this.#cursor = [x, size.height - 1];
-    } else if (e.key === ' ' || e.key === 'Enter') {
-      this.#dot();
-    } else {
-      return;
-    }
-    e.preventDefault();
-    this.#showCursor();
-  }
-
-  #dot() {
-    if (!this.#begin()) return;
-    this.#extend([this.#cursor]);
-    this.#stroke = null;
-  }
-
-  #showCursor() {
-    this.#cursor = this.#clip(this.#cursor);
-    this.#display.viewport.reveal(...this.#cursor);
-    this.#display.viewChanged();
-    this.#display.mark(this.#cursor);
-    this.#on.cursor(...this.#cursor);
-  }
-
-  #clip([x, y]) {
-    const { width, height } = this.#on.size() ?? { width: 1, height: 1 };
-    return [Math.max(0, Math.min(width - 1, x)), Math.max(0, Math.min(height - 1, y))];
-  }
-
-  #holds([x, y]) {
-    const size = this.#on.size();
-    return size !== null && x >= 0 && y >= 0 && x < size.width && y < size.height;
+    const unit = e.deltaMode === WheelEvent.DOM_DELTA_LINE ? LINE : e.deltaMode === WheelEvent.DOM_DELTA_PAGE ? PAGE : 1;
+    const [dx, dy] = [e.deltaX * unit, e.deltaY * unit];
+    if (e.shiftKey) this.#panBy(-(dx || dy), 0);
+    else if (Math.abs(dx) > Math.abs(dy)) this.#panBy(-dx, 0);
+    // A pinch on a touchpad comes as a wheel with ctrl, in small steps.
+    else if (dy !== 0) this.#zoomBy(Math.exp(-dy * WHEEL * (e.ctrlKey && Math.abs(dy) < 50 ? 5 : 1)), e.clientX, e.clientY);
   }
 }

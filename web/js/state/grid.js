@@ -4,6 +4,7 @@ const MASK = 0xffffffff;
 
 /** Cells of a canvas, row by row from the upper left. */
 export class Grid {
+  /** @param {{width: number, height: number, background: number}} spec */
   constructor({ width, height, background }) {
     this.width = width;
     this.height = height;
@@ -11,14 +12,17 @@ export class Grid {
     this.cells = new Uint32Array(width * height).fill(background);
   }
 
+  /** @param {number} x @param {number} y */
   contains(x, y) {
     return x >= 0 && x < this.width && y >= 0 && y < this.height;
   }
 
+  /** @param {number} x @param {number} y */
   at(x, y) {
     return this.cells[y * this.width + x];
   }
 
+  /** @param {number} color */
   fill(color) {
     this.cells.fill(color);
   }
@@ -26,6 +30,7 @@ export class Grid {
   /**
    * Tells whether all pixels lie on the canvas. An operation that the canvas
    * cannot hold changes nothing, here and on every replica alike.
+   * @param {number[]} pixels
    */
   holds(pixels) {
     for (let i = 0; i < pixels.length; i += 3) {
@@ -34,7 +39,7 @@ export class Grid {
     return true;
   }
 
-  /** Paints pixels [x, y, colour, …] in order; all must lie on the canvas. */
+  /** Paints pixels [x, y, colour, …] in order; all must lie on the canvas. @param {number[]} pixels */
   paint(pixels) {
     for (let i = 0; i < pixels.length; i += 3) {
       this.cells[pixels[i + 1] * this.width + pixels[i]] = pixels[i + 2];
@@ -45,6 +50,11 @@ export class Grid {
    * Loads a rectangle from three bytes a cell, row by row. Returns false, and
    * changes nothing, unless the rectangle lies on the canvas and the bytes are
    * just its cells.
+   * @param {number} x0
+   * @param {number} y0
+   * @param {number} width
+   * @param {number} height
+   * @param {Uint8Array} rgb
    */
   loadRect(x0, y0, width, height, rgb) {
     if (width < 1 || height < 1 || !this.contains(x0, y0) || !this.contains(x0 + width - 1, y0 + height - 1)) return false;
@@ -85,7 +95,15 @@ export class Grid {
   }
 }
 
-/** (z ^ z >>> shift) * factor, modulo 2^64, for shift < 32. */
+/**
+ * (z ^ z >>> shift) * factor, modulo 2^64, for shift < 32.
+ * @param {number} high
+ * @param {number} low
+ * @param {number} shift
+ * @param {number} factorHigh
+ * @param {number} factorLow
+ * @returns {[number, number]}
+ */
 function mix(high, low, shift, factorHigh, factorLow) {
   low = (low ^ ((low >>> shift) | (high << (32 - shift)))) >>> 0;
   high = (high ^ (high >>> shift)) >>> 0;

@@ -62,12 +62,12 @@ export class Outbox {
     return this.#entries;
   }
 
-  /** Takes out what is too old to be sent again, for its user to be told. */
+  /** Takes out what is too old to be sent again, for its user to be told. @param {number} now */
   expire(now) {
     return this.#takeOut((e) => e.sent !== 0 && now - Math.min(e.created, e.sent) > MAX_AGE);
   }
 
-  /** Keeps new pixels under the next number. Returns null when it is full. */
+  /** Keeps new pixels under the next number. Returns null when it is full. @param {number[]} pixels @param {number} now */
   add(pixels, now) {
     const count = pixels.length / 3;
     if (this.#entries.length >= MAX_ENTRIES || this.#pixels + count > MAX_KEPT_PIXELS) return null;
@@ -79,7 +79,7 @@ export class Outbox {
     return entry;
   }
 
-  /** A connection is ready to take operations: all are sent (again). */
+  /** A connection is ready to take operations: all are sent (again). @param {number} now */
   connected(now) {
     this.#online = true;
     this.#pace.restart(now);
@@ -91,7 +91,7 @@ export class Outbox {
     this.#online = false;
   }
 
-  /** What is to be sent now, in this order. The caller sends it at once. */
+  /** What is to be sent now, in this order. The caller sends it at once. @param {number} now */
   take(now) {
     if (!this.#online || now < this.#blockedUntil) return [];
     const due = [];
@@ -108,7 +108,7 @@ export class Outbox {
     return due;
   }
 
-  /** How many ms until take gives something, or null: only an event helps. */
+  /** How many ms until take gives something, or null: only an event helps. @param {number} now */
   wait(now) {
     const [next] = this.#unsent();
     if (!this.#online || !next) return null;
@@ -120,7 +120,7 @@ export class Outbox {
     return this.#entries.slice(0, WINDOW).filter((e) => e.number > this.#sentUpTo);
   }
 
-  /** Everything up to number is in the log. Returns the entries that left. */
+  /** Everything up to number is in the log. Returns the entries that left. @param {number} number */
   ack(number) {
     return this.#takeOut((e) => e.number <= number);
   }
@@ -128,6 +128,10 @@ export class Outbox {
   /**
    * The gateway refused an operation by name. Returns the entry that is lost
    * to a permanent refusal, else null.
+   * @param {number} number
+   * @param {number} code
+   * @param {number} retryAfter ms
+   * @param {number} now
    */
   refused(number, code, retryAfter, now) {
     if (!isTransient(code)) return this.#takeOut((e) => e.number === number)[0] ?? null;
@@ -139,6 +143,7 @@ export class Outbox {
     return null;
   }
 
+  /** @param {(e: Entry) => boolean} leaves */
   #takeOut(leaves) {
     const left = this.#entries.filter(leaves);
     if (left.length === 0) return left;

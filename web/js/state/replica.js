@@ -15,32 +15,44 @@ import { MAX_BAND, MAX_SIDE } from '../transport/protocol.js';
  */
 const MAX_HASHED = 1 << 20;
 
+/** @typedef {import('../transport/protocol.js').SnapshotBand & {rgb: Promise<Uint8Array>}} Band its cells are being inflated */
+/** @typedef {import('../transport/protocol.js').SnapshotBegin & {parts: Band[]}} Snapshot bands that have come so far */
+
+/**
+ * Inflates raw DEFLATE; rejects unless the result has just `size` bytes.
+ * @typedef {(data: Uint8Array<ArrayBuffer>, size: number) => Promise<Uint8Array>} Inflate
+ */
+
 export class Replica {
   /** @type {Grid|null} null until the first snapshot */
   grid = null;
+  /** @type {string|null} */
   epoch = null;
   seq = 0;
 
   #inflate;
   #on;
+  /** @type {import('../transport/protocol.js').Message[]} */
   #queue = [];
   #busy = false;
   /** Grows with each connection: what an older one began is dropped. */
   #era = 0;
+  /** @type {Snapshot|null} */
   #snapshot = null;
 
   /**
    * @param {object} o
-   * @param {(data: Uint8Array, size: number) => Promise<Uint8Array>} o.inflate raw
-   *   DEFLATE; rejects unless the result has just that many bytes
+   * @param {Inflate} o.inflate
    * @param {(grid: Grid) => void} o.onPicture another grid took the old one's place
    * @param {(pixels: number[]|null) => void} o.onPaint cells that changed; null: all
+   * @param {(op: import('../transport/protocol.js').Operation) => void} [o.onOperation] a
+   *   single operation changed the picture; ranges and snapshots do not tell theirs
    * @param {(epoch: string, seq: number) => void} o.onApplied the position moved
    * @param {(reason: string) => void} o.onBroken the rest cannot be applied: reconnect
    */
-  constructor({ inflate, onPicture, onPaint, onApplied, onBroken }) {
+  constructor({ inflate, onPicture, onPaint, onOperation = () => {}, onApplied, onBroken }) {
     this.#inflate = inflate;
-    this.#on = { picture: onPicture, paint: onPaint, applied: onApplied, broken: onBroken };
+    this.#on = { picture: onPicture, paint: onPaint, operation: onOperation, applied: onApplied, broken: onBroken };
   }
 
   /** What to ask for on the next connection, or null: a snapshot. */
@@ -61,7 +73,7 @@ export class Replica {
     this.epoch = null;
   }
 
-  /** Takes updates, range, snapshotBegin and snapshotBand; others are ignored. */
+  /** Takes updates, range, snapshotBegin and snapshotBand; others are ignored. @param {import('../transport/protocol.js').Message} m */
   receive(m) {
     this.#queue.push(m);
     this.#drain();
@@ -70,7 +82,7 @@ export class Replica {
   #drain() {
     while (!this.#busy && this.#queue.length > 0) {
       const m = this.#queue.shift();
-      switch (m.type) {
+      switch (m?.type) {
         case 'updates':
           this.#updates(m);
           break;
@@ -87,55 +99,68 @@ export class Replica {
     }
   }
 
+  /** @param {string} reason */
   #broken(reason) {
     this.restart();
     this.#on.broken(reason);
   }
 
-  #fits(prev) {
+  /** The picture, if what begins behind prev fits it; null: it does not. @param {number} prev */
+  #fitting(prev) {
     if (!this.grid || this.epoch === null) this.#broken('update before any picture');
     else if (prev > this.seq) this.#broken('gap');
-    else return true;
-    return false;
+    else return this.grid;
+    return null;
   }
 
+  /** @param {number} seq */
+  #reach(seq) {
+    this.seq = seq;
+    this.#on.applied(this.epoch ?? '', seq);
+  }
+
+  /** @param {import('../transport/protocol.js').Updates} m */
   #updates({ first, ops }) {
     const last = first + ops.length - 1;
     if (last <= this.seq && this.epoch !== null) return;
-    if (!this.#fits(first - 1)) return;
+    const grid = this.#fitting(first - 1);
+    if (!grid) return;
     for (const op of ops.slice(this.seq - first + 1)) {
       if (op.kind === 'reset') {
-        this.grid.fill(op.color);
+        grid.fill(op.color);
         this.#on.paint(null);
-      } else if (this.grid.holds(op.pixels)) {
-        this.grid.paint(op.pixels);
+      } else if (grid.holds(op.pixels)) {
+        grid.paint(op.pixels);
         this.#on.paint(op.pixels);
       }
+      this.#on.operation(op);
     }
-    this.seq = last;
-    this.#on.applied(this.epoch, this.seq);
+    this.#reach(last);
   }
 
+  /** @param {import('../transport/protocol.js').Range} m */
   #range({ prev, seq, reset, pixels }) {
     if (seq <= this.seq && this.epoch !== null) return;
-    if (!this.#fits(prev)) return;
-    if (!this.grid.holds(pixels)) return this.#broken('range with cells off the canvas');
+    const grid = this.#fitting(prev);
+    if (!grid) return;
+    if (!grid.holds(pixels)) return this.#broken('range with cells off the canvas');
     if (reset !== null) {
-      this.grid.fill(reset);
+      grid.fill(reset);
       this.#on.paint(null);
     }
-    this.grid.paint(pixels);
+    grid.paint(pixels);
     this.#on.paint(pixels);
-    this.seq = seq;
-    this.#on.applied(this.epoch, this.seq);
+    this.#reach(seq);
   }
 
+  /** @param {import('../transport/protocol.js').SnapshotBegin} m */
   #begin(m) {
     const valid = m.width >= 1 && m.width <= MAX_SIDE && m.height >= 1 && m.height <= MAX_SIDE && m.bands >= 1 && m.bands <= m.height;
     if (!valid) return this.#broken('snapshot of an impossible size');
     this.#snapshot = { ...m, parts: [] };
   }
 
+  /** @param {import('../transport/protocol.js').SnapshotBand} m */
   #band(m) {
     const snapshot = this.#snapshot;
     if (!snapshot || m.index !== snapshot.parts.length || 3 * m.width * m.height > MAX_BAND) {
@@ -147,7 +172,7 @@ export class Replica {
     if (snapshot.parts.length === snapshot.bands) this.#finish(snapshot);
   }
 
-  /** Messages wait until all bands are inflated. */
+  /** Messages wait until all bands are inflated. @param {Snapshot} snapshot */
   async #finish(snapshot) {
     const era = this.#era;
     this.#busy = true;
@@ -171,12 +196,12 @@ export class Replica {
     this.epoch = snapshot.epoch;
     this.seq = snapshot.seq;
     this.#on.picture(grid);
-    this.#on.applied(this.epoch, this.seq);
+    this.#reach(snapshot.seq);
     this.#drain();
   }
 }
 
-/** Inflates raw DEFLATE with the browser's own decompressor. */
+/** Inflates raw DEFLATE with the browser's own decompressor. @type {Inflate} */
 export async function inflate(data, size) {
   const out = new Uint8Array(size);
   let length = 0;

@@ -1,5 +1,6 @@
 // The transport: one WebSocket at a time, opened again whenever it is lost.
 
+import { systemClock } from './clock.js';
 import { Close, SUBPROTOCOL, decode, frame, ping } from './protocol.js';
 
 /** Time for a socket to open and to say connected. */
@@ -40,27 +41,34 @@ export class Backoff {
   }
 }
 
-/** The ms in the reason of a close with 1012 ("retry=<ms>"), or null. */
+/** The ms in the reason of a close with 1012 ("retry=<ms>"), or null. @param {number} code @param {string} reason */
 export function retryPause(code, reason) {
   const match = code === Close.restart ? /^retry=(\d{1,9})$/.exec(reason) : null;
   return match ? Math.min(Number(match[1]), MAX_PAUSE) : null;
 }
 
-/** The address of the gateway. A session never stands in it: proxies log it. */
+/**
+ * The address of the gateway. A session never stands in it: proxies log it.
+ * @param {string|undefined} base
+ * @param {string} location of the page
+ * @param {string} canvas
+ * @param {{epoch: string, seq: number}|null} position
+ */
 export function gatewayUrl(base, location, canvas, position) {
   const url = new URL(base || '/ws', location);
-  url.protocol = { 'http:': 'ws:', 'https:': 'wss:' }[url.protocol] ?? url.protocol;
+  if (url.protocol === 'http:') url.protocol = 'ws:';
+  if (url.protocol === 'https:') url.protocol = 'wss:';
   if (url.pathname === '/') url.pathname = '/ws';
   url.hash = '';
   url.searchParams.set('canvas', canvas);
   if (position) {
     url.searchParams.set('epoch', position.epoch);
-    url.searchParams.set('since', position.seq);
+    url.searchParams.set('since', String(position.seq));
   }
   return url.href;
 }
 
-/** Closes after which coming back makes no sense. */
+/** Closes after which coming back makes no sense. @param {number} code */
 const isFinal = (code) => code === Close.notFound || code === Close.replaced;
 
 export class Connection {
@@ -69,8 +77,10 @@ export class Connection {
   #WebSocket;
   #clock;
   #backoff;
+  /** @type {WebSocket|null} */
   #socket = null;
   #connected = false;
+  /** @type {Map<string, () => void>} each stops its timer */
   #timers = new Map();
   #lastHeard = 0;
   #ended = false;
@@ -79,10 +89,13 @@ export class Connection {
    * @param {object} o
    * @param {() => string} o.url asked at each attempt: the position moves on
    * @param {() => void} o.onOpen may send already; `connected` comes later
-   * @param {(message: object) => void} o.onMessage a decoded message
+   * @param {(message: import('./protocol.js').Message) => void} o.onMessage
    * @param {(pause: number) => void} o.onLost an attempt or connection ended; the next is that many ms away
    * @param {() => void} o.onAttempt the next attempt begins
    * @param {(code: number) => void} o.onFinal closed for good
+   * @param {typeof globalThis.WebSocket} [o.WebSocket]
+   * @param {import('./clock.js').Clock} [o.clock]
+   * @param {() => number} [o.random] in [0, 1)
    */
   constructor({ url, onOpen, onMessage, onLost, onAttempt, onFinal, WebSocket = globalThis.WebSocket, clock = systemClock, random = Math.random }) {
     this.#url = url;
@@ -117,21 +130,23 @@ export class Connection {
     this.#after('connect', CONNECT_TIMEOUT, () => this.drop());
   }
 
-  /** Sends messages as few frames. Does nothing unless the socket is open. */
+  /** Sends messages as few frames. Does nothing unless the socket is open. @param {Uint8Array[]} messages */
   send(messages) {
-    if (!this.isOpen) return;
+    const socket = this.#socket;
+    if (!socket || !this.isOpen) return;
+    /** @type {Uint8Array[]} */
     let batch = [];
     let size = 0;
     for (const m of messages) {
       if (batch.length > 0 && size + m.length > MAX_FRAME) {
-        this.#socket.send(frame(batch));
+        socket.send(frame(batch));
         batch = [];
         size = 0;
       }
       batch.push(m);
       size += m.length;
     }
-    if (batch.length > 0) this.#socket.send(frame(batch));
+    if (batch.length > 0) socket.send(frame(batch));
   }
 
   /** Gives the connection up and comes back after a pause. */
@@ -154,6 +169,7 @@ export class Connection {
     this.#abandon();
   }
 
+  /** @param {unknown} data */
   #receive(data) {
     this.#lastHeard = this.#clock.now();
     this.#timers.get('answer')?.();
@@ -193,6 +209,7 @@ export class Connection {
     this.#after('answer', ANSWER, () => this.drop());
   }
 
+  /** @param {number} code @param {string} reason */
   #closed(code, reason) {
     this.#abandon();
     if (isFinal(code)) {
@@ -204,6 +221,7 @@ export class Connection {
     this.#retry(pause);
   }
 
+  /** @param {number} pause */
   #retry(pause) {
     this.#on.lost(pause);
     if (!this.#ended) this.#after('retry', pause, () => this.connect());
@@ -220,6 +238,7 @@ export class Connection {
     socket.close();
   }
 
+  /** @param {string} name @param {number} ms @param {() => void} run */
   #after(name, ms, run) {
     this.#timers.get(name)?.();
     const stop = this.#clock.after(ms, () => {
@@ -236,11 +255,3 @@ export class Connection {
     for (const stop of [...this.#timers.values()]) stop();
   }
 }
-
-const systemClock = {
-  now: () => Date.now(),
-  after(ms, run) {
-    const timer = setTimeout(run, ms);
-    return () => clearTimeout(timer);
-  },
-};

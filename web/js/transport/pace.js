@@ -14,18 +14,19 @@ const SLOWEST = 1 / 64;
 export class Pace {
   #scale = 1;
   #slowedAt = 0;
+  /** @type {number|null} */
   #refilledAt = null;
   #ops = OPS.burst;
   #pixels = PIXELS.burst;
 
-  /** A new connection: the gateway starts to count anew. */
+  /** A new connection: the gateway starts to count anew. @param {number} now */
   restart(now) {
     this.#ops = OPS.burst;
     this.#pixels = PIXELS.burst;
     this.#refilledAt = now;
   }
 
-  /** Was refused for being too fast. */
+  /** Was refused for being too fast. @param {number} now */
   slowDown(now) {
     this.#refill(now);
     this.#scale = Math.max(SLOWEST, this.#scale / 2);
@@ -34,7 +35,7 @@ export class Pace {
     this.#pixels = Math.min(this.#pixels, 0);
   }
 
-  /** How many ms until an operation of so many pixels may go; 0: now. */
+  /** How many ms until an operation of so many pixels may go; 0: now. @param {number} pixels @param {number} now */
   wait(pixels, now) {
     this.#refill(now);
     const forOps = (1 - this.#ops) / (OPS.rate * this.#scale);
@@ -43,13 +44,14 @@ export class Pace {
     return Math.ceil(1000 * Math.max(0, forOps, forPixels));
   }
 
-  /** An operation goes. */
+  /** An operation goes. @param {number} pixels @param {number} now */
   spend(pixels, now) {
     this.#refill(now);
     this.#ops -= 1;
     this.#pixels -= pixels;
   }
 
+  /** @param {number} now */
   #refill(now) {
     const seconds = Math.max(0, now - (this.#refilledAt ?? now)) / 1000;
     this.#refilledAt = now;

@@ -20,6 +20,28 @@ export const MAX_BAND = 60 << 10;
 /** Greatest width and height of a canvas. */
 export const MAX_SIDE = 4096;
 
+/**
+ * One change of the canvas, as `updates` carries it.
+ * @typedef {{author: number, number: number} & ({kind: 'paint', pixels: number[]}|{kind: 'reset', color: number})} Operation
+ */
+
+/** @typedef {{type: 'presence', active: number, time: number, users: {author: number, name: string}[], isList: boolean}} Presence */
+/** @typedef {{width: number, height: number, background: number}} Spec */
+/** @typedef {{type: 'connected', epoch: string, seq: number, author: number, canvas: string, pod: string, clientId: string} & Spec} Connected */
+/** @typedef {{type: 'updates', first: number, time: number, ops: Operation[]}} Updates */
+/** @typedef {{type: 'range', prev: number, seq: number, time: number, reset: number|null, pixels: number[]}} Range */
+/** @typedef {{type: 'snapshotBegin', epoch: string, seq: number, hash: bigint, bands: number} & Spec} SnapshotBegin */
+/** @typedef {{type: 'snapshotBand', index: number, x: number, y: number, width: number, height: number, data: Uint8Array<ArrayBuffer>}} SnapshotBand */
+/** @typedef {{type: 'ack', number: number, seq: number}} Ack */
+/** @typedef {{type: 'error', code: number, number: number, retryAfter: number, message: string}} Refusal */
+/** @typedef {{type: 'status', state: string}} StatusMessage */
+/** @typedef {{type: 'pong', time: number}} Pong */
+
+/**
+ * What a gateway says.
+ * @typedef {Connected|Updates|Range|SnapshotBegin|SnapshotBand|Ack|Refusal|StatusMessage|Presence|Pong} Message
+ */
+
 export const Type = Object.freeze({
   connected: 0x01,
   updates: 0x02,
@@ -65,9 +87,10 @@ export const Code = Object.freeze({
   logFull: 20,
 });
 
-/** Tells whether the same operation may succeed later. */
+/** Tells whether the same operation may succeed later. @param {number} code */
 export const isTransient = (code) => code >= 16;
 
+/** @type {Record<number, string>} */
 const STATES = { 1: 'live', 2: 'degraded', 3: 'draining' };
 
 const PAINT = 1;
@@ -87,6 +110,7 @@ export class Writer {
   #bytes = new Uint8Array(64);
   length = 0;
 
+  /** @param {number} n */
   #room(n) {
     if (this.length + n <= this.#bytes.length) return;
     const larger = new Uint8Array(Math.max(2 * this.#bytes.length, this.length + n));
@@ -94,20 +118,24 @@ export class Writer {
     this.#bytes = larger;
   }
 
+  /** @param {number} value */
   u8(value) {
     this.#room(1);
     this.#bytes[this.length++] = value;
     return this;
   }
 
+  /** @param {number} value */
   u16(value) {
     return this.u8(value).u8(value >>> 8);
   }
 
+  /** @param {number} value */
   u32(value) {
     return this.u16(value).u16(value >>> 16);
   }
 
+  /** @param {number} value */
   uvarint(value) {
     while (value >= 0x80) {
       this.u8(0x80 | (value % 0x80));
@@ -116,14 +144,17 @@ export class Writer {
     return this.u8(value);
   }
 
+  /** @param {number} value */
   zigzag(value) {
     return this.uvarint(value < 0 ? -2 * value - 1 : 2 * value);
   }
 
+  /** @param {number} value */
   color(value) {
     return this.u8(value >>> 16).u8(value >>> 8).u8(value);
   }
 
+  /** @param {Uint8Array} more */
   bytes(more) {
     this.#room(more.length);
     this.#bytes.set(more, this.length);
@@ -131,6 +162,7 @@ export class Writer {
     return this;
   }
 
+  /** @param {string} value */
   string(value) {
     const encoded = utf8.encode(value);
     return this.uvarint(encoded.length).bytes(encoded);
@@ -147,6 +179,7 @@ export class Reader {
   #bytes;
   #at = 0;
 
+  /** @param {Uint8Array<ArrayBuffer>} bytes */
   constructor(bytes) {
     this.#bytes = bytes;
   }
@@ -155,6 +188,7 @@ export class Reader {
     return this.#bytes.length - this.#at;
   }
 
+  /** @param {number} n */
   bytes(n) {
     if (n > this.left) throw new ProtocolError('message is truncated');
     this.#at += n;
@@ -216,28 +250,30 @@ export class Reader {
   }
 }
 
+/** @param {Uint8Array} bytes */
 export function toHex(bytes) {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
+/** @param {string} hex */
 export function fromHex(hex) {
   if (!/^([0-9a-f]{2})*$/.test(hex)) throw new ProtocolError('not hexadecimal');
   return Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
 }
 
-/** "#RRGGBB" of a colour. */
+/** "#RRGGBB" of a colour. @param {number} color */
 export function formatColor(color) {
   return '#' + color.toString(16).toUpperCase().padStart(6, '0');
 }
 
-/** The colour of "#RRGGBB", or null. */
+/** The colour of "#RRGGBB", or null. @param {string} value */
 export function parseColor(value) {
   return /^#[0-9a-f]{6}$/i.test(value) ? parseInt(value.slice(1), 16) : null;
 }
 
 // ---- operations -------------------------------------------------------------
 
-/** Writes kind, colours and pixels of a painting operation. */
+/** Writes kind, colours and pixels of a painting operation. @param {Writer} w @param {number[]} pixels */
 export function writeBody(w, pixels) {
   const count = pixels.length / 3;
   if (count < 1 || count > MAX_PIXELS) throw new ProtocolError(`${count} pixels in an operation`);
@@ -257,7 +293,10 @@ export function writeBody(w, pixels) {
   return w;
 }
 
-/** Reads an operation: {kind: 'paint', pixels} or {kind: 'reset', color}. */
+/**
+ * @param {Reader} r
+ * @returns {{kind: 'paint', pixels: number[]}|{kind: 'reset', color: number}}
+ */
 export function readBody(r) {
   const head = r.u8();
   if (head === RESET) return { kind: 'reset', color: r.color() };
@@ -275,6 +314,7 @@ export function readBody(r) {
   return { kind: 'paint', pixels: readPoints(r, count, uniform) };
 }
 
+/** @param {Reader} r @param {number} count @param {number|null} uniform */
 function readPoints(r, count, uniform) {
   if (2 * count > r.left) throw new ProtocolError('message is truncated');
   const pixels = new Array(3 * count);
@@ -291,6 +331,7 @@ function readPoints(r, count, uniform) {
 
 // ---- what the page sends ----------------------------------------------------
 
+/** @param {number} type @param {(body: Writer) => void} [write] */
 function message(type, write) {
   const body = new Writer();
   write?.(body);
@@ -312,13 +353,19 @@ export const draw = (number, pixels, trace) =>
     writeBody(w, pixels);
   });
 
+/** @param {string} name */
 export const setName = (name) => message(Type.setName, (w) => w.bytes(utf8.encode(name)));
 export const ping = () => message(Type.ping);
-// kind: what was measured (1 latency, 2 recovery) + 16 × who measured it (0: a page).
+/**
+ * kind: what was measured (1 latency, 2 recovery) + 16 × who measured it (0: a page).
+ *
+ * @param {number} kind @param {number} millis
+ */
 export const telemetry = (kind, millis) => message(Type.telemetry, (w) => w.u8(kind).u32(millis));
+/** @param {number} x @param {number} y */
 export const cursor = (x, y) => message(Type.cursor, (w) => w.uvarint(x).uvarint(y));
 
-/** Several messages as one frame. */
+/** Several messages as one frame. @param {Uint8Array[]} messages */
 export function frame(messages) {
   const w = new Writer();
   for (const m of messages) w.bytes(m);
@@ -329,11 +376,12 @@ export function frame(messages) {
 
 /**
  * Reads the messages of a frame, in order.
- * @param {Uint8Array} bytes
- * @returns {object[]} each with its type's name as `type`
+ * @param {Uint8Array<ArrayBuffer>} bytes
+ * @returns {Message[]} each with its type's name as `type`
  */
 export function decode(bytes) {
   const r = new Reader(bytes);
+  /** @type {Message[]} */
   const messages = [];
   while (r.left > 0) {
     const type = r.u8();
@@ -347,8 +395,10 @@ export function decode(bytes) {
   return messages;
 }
 
+/** @param {Reader} r @returns {Spec} */
 const readSpec = (r) => ({ width: r.u16(), height: r.u16(), background: r.color() });
 
+/** @type {Record<number, (r: Reader) => Message>} */
 const decoders = {
   [Type.connected](r) {
     const version = r.u8();
@@ -365,6 +415,7 @@ const decoders = {
     };
   },
   [Type.updates](r) {
+    /** @type {Updates} */
     const m = { type: 'updates', first: r.uvarint(), time: r.uvarint(), ops: [] };
     while (r.left > 0) {
       const author = r.u32();
@@ -374,6 +425,7 @@ const decoders = {
     return m;
   },
   [Type.range](r) {
+    /** @type {Range} */
     const m = { type: 'range', prev: r.uvarint(), seq: r.uvarint(), time: r.uvarint(), reset: null, pixels: [] };
     const flags = r.u8();
     if (flags > 1) throw new ProtocolError(`unknown flags 0x${flags.toString(16)} of a range`);
@@ -411,6 +463,7 @@ const decoders = {
     data: r.rest(),
   }),
   [Type.presence](r) {
+    /** @type {Presence} */
     const m = { type: 'presence', active: r.uvarint(), time: r.uvarint(), users: [], isList: true };
     for (let n = r.uvarint(); n > 0; n--) m.users.push({ author: r.u32(), name: r.string() });
     return m;
