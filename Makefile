@@ -13,7 +13,7 @@ LINTER   := build/bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 SERVICES := gateway api frontend playground
 
 .DELETE_ON_ERROR:
-.PHONY: help run build test unit web e2e prove soak mutate lint vuln bench microbench fuzz docs clean $(SERVICES:%=build/%)
+.PHONY: help run build test unit web types e2e prove soak mutate lint vuln bench microbench fuzz docs clean $(SERVICES:%=build/%)
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,8 +36,11 @@ unit: ## Format, vet and the Go tests with the race detector
 	$(GO) vet ./...
 	$(GO) test -race ./...
 
-web: ## The page's modules in Node
+web: web/node_modules/.package-lock.json ## The page's modules in Node
 	cd web && npm test
+
+types: web/node_modules/.package-lock.json ## The types in the comments of the page's modules
+	cd web && npm run types
 
 e2e: build/playground web/node_modules/.package-lock.json ## The page in a real browser against the real system
 	cd web && PLAYGROUND='$(CURDIR)/build/playground' npm run e2e
@@ -63,6 +66,7 @@ lint: $(LINTER) vuln ## Linters (import directions among them), stale generated 
 	scripts/check-format
 	$(GO) vet ./...
 	$(LINTER) run ./...
+	$(MAKE) types
 	$(GO) test -run '^(TestReadme|TestDocuments|TestDocumented|TestVectors)' ./services/internal/readme ./services/protocol
 
 # Into a folder of its own, then to a name with the version: a rule that was

@@ -26,6 +26,7 @@ import { Palette } from './state/palette.js';
 import { inflate } from './state/replica.js';
 import { Sessions } from './state/session.js';
 import { Settings, storage } from './state/settings.js';
+import { openStore } from './state/store.js';
 import { ago, texts } from './texts.js';
 import { listCanvases, pixelStory } from './transport/api.js';
 import { gatewayUrl } from './transport/connection.js';
@@ -241,7 +242,7 @@ const url = (position) => gatewayUrl(config.WS_URL, location.href, canvasId, pos
 async function start() {
   const sessions = new Sessions({
     canvas: canvasId,
-    local,
+    store: await openStore(window.indexedDB),
     tab: storage('sessionStorage'),
     locks: navigator.locks ?? null,
     onUnsaved: () => say(texts.notices.unsaved, 'unsaved'),

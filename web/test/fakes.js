@@ -92,6 +92,40 @@ export class Storage {
   }
 }
 
+/** A store of sessions that all tabs of a browser share, in memory. */
+export class MemoryStore {
+  #sessions = new Map();
+  /** When it is full nothing is stored. */
+  full = false;
+
+  #of(canvas, session) {
+    const key = `${canvas} ${session}`;
+    if (!this.#sessions.has(key)) this.#sessions.set(key, { next: null, entries: new Map() });
+    return this.#sessions.get(key);
+  }
+  async sessions(canvas) {
+    return [...this.#sessions].filter(([key, s]) => key.startsWith(`${canvas} `) && s.next !== null).map(([key]) => key.split(' ')[1]);
+  }
+  async read(canvas, session) {
+    const { next, entries } = this.#of(canvas, session);
+    return next === null ? null : { next, entries: [...entries.values()].map((e) => structuredClone(e)) };
+  }
+  async reserve(canvas, session, next) {
+    if (this.full) throw new Error('QuotaExceededError');
+    this.#of(canvas, session).next = next;
+  }
+  async put(canvas, session, entry) {
+    if (this.full) throw new Error('QuotaExceededError');
+    this.#of(canvas, session).entries.set(entry.number, structuredClone(entry));
+  }
+  async remove(canvas, session, number) {
+    this.#of(canvas, session).entries.delete(number);
+  }
+  async forget(canvas, session) {
+    this.#sessions.delete(`${canvas} ${session}`);
+  }
+}
+
 /** Web Locks of one origin; tab gives the LockManager that one tab sees. */
 export function lockOrigin() {
   const held = new Map();

@@ -3,106 +3,140 @@
 //
 // A session belongs to one tab, by a Web Lock: were two tabs to number their
 // operations in one session, the log would take those of one for repetitions.
-// So a duplicated tab makes its own. The outbox is kept in localStorage, one
-// item for each operation, and outlives the tab. When its tab is gone the lock
-// is free, and another tab of the canvas adopts the outbox.
+// So a duplicated tab makes its own. The outbox is kept in the browser's store
+// and outlives the tab. When its tab is gone the lock is free, and another tab
+// of the canvas adopts the outbox.
 //
 // A session is never used without its record of the next number: a tab that
 // had lost it would start at 1 again and lose what it draws as repetitions.
 
-import { Reader, Writer, fromHex, readBody, toHex, writeBody } from '../transport/protocol.js';
+import { toHex } from '../transport/protocol.js';
 
 const PREFIX = 'pixel';
 /** How long a reloaded page waits for its predecessor to let go of the lock. */
 const RELOAD_WAIT = 250;
 
 /**
- * Numbers are reserved in blocks: the kept one is never below one that was
- * used, though it is written only now and then.
+ * Numbers are reserved in blocks, the next block long before the last one is
+ * used up: the kept number is never below one that was used, though it is
+ * written only now and then, and takes a moment.
  */
 const RESERVE = 1000;
 
-const itemKey = (canvas, id, what) => `${PREFIX}:${canvas}:${id}:${what}`;
-const lockName = (canvas, id) => `${PREFIX}:${canvas}:${id}`;
+/** @typedef {import('./store.js').Store} Store */
+/** @typedef {import('./outbox.js').Entry} Entry */
 
-/** A session that this tab owns until release. */
-class Session {
-  #local;
+/**
+ * What a page needs of its session.
+ * @typedef {object} Session
+ * @property {string} id 32 hexadecimal digits; secret
+ * @property {import('./store.js').Kept} kept what the outbox starts with
+ * @property {(entry: Entry) => void} put
+ * @property {(number: number) => void} next
+ * @property {(number: number) => void} remove
+ * @property {() => void} forget gives the session up with all that is kept of it
+ */
+
+const lockName = (/** @type {string} */ canvas, /** @type {string} */ id) => `${PREFIX}:${canvas}:${id}`;
+
+/**
+ * A session that this tab owns until it is forgotten or the tab goes.
+ * @implements {Session}
+ */
+class OwnSession {
+  #store;
   #canvas;
   #release;
   #onUnsaved;
+  /** The number that was asked to be reserved, and the one that is. */
+  #asked = 0;
   #reserved = 0;
 
-  constructor({ id, canvas, local, kept, release, onUnsaved }) {
+  /**
+   * @param {{id: string, canvas: string, store: Store|null, kept: import('./store.js').Kept, release: () => void, onUnsaved: () => void}} o
+   */
+  constructor({ id, canvas, store, kept, release, onUnsaved }) {
     this.id = id;
-    /** What the outbox starts with. */
     this.kept = kept;
+    this.#asked = this.#reserved = kept.next;
     this.#canvas = canvas;
-    this.#local = local;
+    this.#store = store;
     this.#release = release;
     this.#onUnsaved = onUnsaved;
   }
 
-  // The outbox's store. Storage that is full or forbidden leaves the outbox in
+  /** Reserves the first numbers: before that none may be used. */
+  async begin() {
+    await this.#reserve(this.kept.next + RESERVE);
+  }
+
+  // The outbox's store. One that is full or forbidden leaves the outbox in
   // memory: what is drawn then is still sent, only not after a reload.
 
+  /** @param {Entry} entry */
   put(entry) {
-    if (!this.#save(entry.number, packEntry(entry))) this.remove(entry.number);
+    this.#store?.put(this.#canvas, this.id, entry).catch(() => {
+      this.#onUnsaved();
+      // An older state of it must not come back.
+      this.remove(entry.number);
+    });
   }
 
+  /** @param {number} number of the next operation */
   next(number) {
-    if (number <= this.#reserved) return;
-    this.#reserved = number + RESERVE;
-    if (!this.#save('next', this.#reserved)) this.#keepNothing();
+    if (number > this.#reserved) this.#keepNothing();
+    if (number > this.#asked - RESERVE / 2) this.#reserve(number + RESERVE);
   }
 
+  /** @param {number} number */
   remove(number) {
-    this.#local?.removeItem(itemKey(this.#canvas, this.id, number));
+    this.#store?.remove(this.#canvas, this.id, number).catch(() => {});
   }
 
-  #save(what, value) {
+  /** @param {number} number */
+  async #reserve(number) {
+    this.#asked = number;
     try {
-      this.#local?.setItem(itemKey(this.#canvas, this.id, what), value);
-      return true;
+      await this.#store?.reserve(this.#canvas, this.id, number);
+      this.#reserved = Math.max(this.#reserved, number);
     } catch {
       this.#onUnsaved();
-      return false;
     }
   }
 
   /** A session whose next number is not kept must not be found again. */
   #keepNothing() {
-    for (const what of listItems(this.#local, this.#canvas).get(this.id) ?? []) this.remove(what);
-    this.#local = null;
+    this.#store?.forget(this.#canvas, this.id).catch(() => {});
+    this.#store = null;
   }
 
-  /** Gives the session up with all that is kept of it. */
   forget() {
     this.#keepNothing();
     this.#release();
   }
 }
 
-/**
- * @param {object} o
- * @param {string} o.canvas
- * @param {Storage|null} o.local localStorage, or null where there is none
- * @param {Storage|null} o.tab sessionStorage, or null
- * @param {LockManager|null} o.locks null where the page is not in a secure
- *   context: then no session can be owned, and nothing is kept
- * @param {() => void} [o.onUnsaved] something could not be stored
- */
 export class Sessions {
   #canvas;
-  #local;
+  #store;
   #tab;
   #locks;
   #onUnsaved;
+  /** @type {string|null} */
   #own = null;
 
-  constructor({ canvas, local, tab, locks, onUnsaved = () => {} }) {
+  /**
+   * @param {object} o
+   * @param {string} o.canvas
+   * @param {Store|null} o.store null where there is none
+   * @param {Storage|null} o.tab sessionStorage, or null
+   * @param {Pick<LockManager, 'request'>|null} o.locks null where the page is not
+   *   in a secure context: then no session can be owned, and nothing is kept
+   * @param {() => void} [o.onUnsaved] something could not be stored
+   */
+  constructor({ canvas, store, tab, locks, onUnsaved = () => {} }) {
     this.#canvas = canvas;
-    this.#local = locks ? local : null;
+    this.#store = locks ? store : null;
     this.#tab = locks ? tab : null;
     this.#locks = locks;
     this.#onUnsaved = onUnsaved;
@@ -111,16 +145,16 @@ export class Sessions {
   /**
    * The session of this tab: the one that it had before a reload, else an
    * orphaned one with something to send, else a new one.
+   * @returns {Promise<Session>}
    */
   async open() {
     const tabKey = `${PREFIX}:${this.#canvas}:session`;
-    const mine = this.#tab?.getItem(tabKey);
-    let session = null;
-    if (/^[0-9a-f]{32}$/.test(mine ?? '') && this.#local?.getItem(itemKey(this.#canvas, mine, 'next'))) {
-      session = await this.#adopt(mine, RELOAD_WAIT);
-    }
-    session ??= await this.adoptOrphan();
+    const mine = this.#tab?.getItem(tabKey) ?? '';
+    /** @type {OwnSession|null} */
+    let session = /^[0-9a-f]{32}$/.test(mine) ? await this.#adopt(mine, RELOAD_WAIT) : null;
+    session ??= await this.#findOrphan();
     session ??= await this.#create();
+    await session.begin();
     this.#own = session.id;
     try {
       this.#tab?.setItem(tabKey, session.id);
@@ -130,9 +164,24 @@ export class Sessions {
     return session;
   }
 
-  /** Another session whose tab is gone and which has something to send, or null. */
+  /**
+   * Another session whose tab is gone and which has something to send, or null.
+   * @returns {Promise<Session|null>}
+   */
   async adoptOrphan() {
-    for (const id of listItems(this.#local, this.#canvas).keys()) {
+    const session = await this.#findOrphan();
+    await session?.begin();
+    return session;
+  }
+
+  async #findOrphan() {
+    let ids;
+    try {
+      ids = (await this.#store?.sessions(this.#canvas)) ?? [];
+    } catch {
+      return null;
+    }
+    for (const id of ids) {
       if (id === this.#own) continue;
       const session = await this.#adopt(id, 0);
       if (!session) continue;
@@ -144,84 +193,53 @@ export class Sessions {
 
   async #create() {
     const id = toHex(crypto.getRandomValues(new Uint8Array(16)));
-    const session = (await this.#adopt(id, 0)) ?? this.#session(id, null, () => {});
-    session.next(1);
-    return session;
+    const release = this.#locks ? await hold(this.#locks, lockName(this.#canvas, id), 0) : null;
+    return this.#session(id, release ? this.#store : null, { next: 1, entries: [] }, release ?? (() => {}));
   }
 
+  /** @param {string} id @param {number} wait ms */
   async #adopt(id, wait) {
     const release = this.#locks ? await hold(this.#locks, lockName(this.#canvas, id), wait) : () => {};
     if (!release) return null;
     // Read under the lock: until now its owner may have changed it.
-    return this.#session(id, this.#local, release);
+    const kept = await this.#store?.read(this.#canvas, id).catch(() => null);
+    if (!kept) {
+      release();
+      return null;
+    }
+    return this.#session(id, this.#store, kept, release);
   }
 
-  #session(id, local, release) {
-    const kept = readKept(local, this.#canvas, id);
-    return new Session({ id, canvas: this.#canvas, local, kept, release, onUnsaved: this.#onUnsaved });
+  /** @param {string} id @param {Store|null} store @param {import('./store.js').Kept} kept @param {() => void} release */
+  #session(id, store, kept, release) {
+    return new OwnSession({ id, canvas: this.#canvas, store, kept, release, onUnsaved: this.#onUnsaved });
   }
 }
 
 /**
  * Takes a lock until the returned function is called or the page goes away.
  * Returns null when somebody else has it, and keeps it, for the time to wait.
+ * @param {Pick<LockManager, 'request'>} locks
+ * @param {string} name
+ * @param {number} wait ms
+ * @returns {Promise<(() => void)|null>}
  */
 function hold(locks, name, wait) {
   return new Promise((resolve) => {
+    /** @type {LockOptions} */
     const options = wait > 0 ? { signal: timeout(wait) } : { ifAvailable: true };
     locks
       .request(name, options, (lock) => {
         if (!lock) return resolve(null);
-        return new Promise((release) => resolve(release));
+        return new Promise((release) => resolve(() => release(undefined)));
       })
       .catch(() => resolve(null));
   });
 }
 
+/** @param {number} ms */
 function timeout(ms) {
   const controller = new AbortController();
   setTimeout(() => controller.abort(), ms);
   return controller.signal;
-}
-
-/** Session ids of a canvas and the names of what is kept of each. */
-function listItems(local, canvas) {
-  const found = new Map();
-  for (let i = 0; i < (local?.length ?? 0); i++) {
-    const [prefix, of, id, what] = local.key(i).split(':');
-    if (prefix !== PREFIX || of !== canvas || what === undefined || !/^[0-9a-f]{32}$/.test(id)) continue;
-    found.set(id, [...(found.get(id) ?? []), what]);
-  }
-  return found;
-}
-
-function readKept(local, canvas, id) {
-  const kept = { next: 1, entries: [] };
-  for (const what of listItems(local, canvas).get(id) ?? []) {
-    const value = local.getItem(itemKey(canvas, id, what));
-    if (what === 'next') kept.next = Number(value) || 1;
-    else {
-      const entry = unpackEntry(Number(what), value);
-      if (entry) kept.entries.push(entry);
-    }
-  }
-  return kept;
-}
-
-/** An entry as text: when created, when first sent, and its body as on the wire. */
-export function packEntry({ created, sent, pixels }) {
-  return `${created} ${sent} ${toHex(writeBody(new Writer(), pixels).finish())}`;
-}
-
-/** The entry that a text stands for; null for what is damaged. */
-export function unpackEntry(number, value) {
-  try {
-    const [created, sent, body] = value.split(' ');
-    const { pixels } = readBody(new Reader(fromHex(body)));
-    const entry = { number, pixels, created: Number(created), sent: Number(sent) };
-    const sound = pixels && Number.isSafeInteger(number) && number > 0 && Number.isFinite(entry.created) && Number.isFinite(entry.sent);
-    return sound ? entry : null;
-  } catch {
-    return null;
-  }
 }
