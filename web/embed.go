@@ -5,7 +5,7 @@ package web
 import "embed"
 
 // Files holds index.html and what it refers to, by the path below the site's
-// root: index.html, favicon.svg, css/…, js/…. See README.md for what is where.
+// root: index.html, the service worker, and what they refer to. See README.md for what is where.
 //
-//go:embed index.html favicon.svg css js
+//go:embed index.html favicon.svg manifest.webmanifest sw.js reload.js icons/*.png css js
 var Files embed.FS

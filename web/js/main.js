@@ -1,5 +1,7 @@
 // Puts the page together.
 
+import { keepPicture } from './browser/kept.js';
+import { installWorker } from './browser/offline.js';
 import { deliver } from './courier.js';
 import { Display } from './display/display.js';
 import { PendingLayer, PointerLayer, PreviewLayer, RefusedLayer } from './display/marks.js';
@@ -234,6 +236,11 @@ const shown = {
   },
 };
 
+/** A new release takes nothing from a page that is open, so it only says so. */
+function released() {
+  messages.show(texts.released, { key: 'release', sticky: true, action: { label: texts.releasedGo, run: () => location.reload() } });
+}
+
 // ---- go ---------------------------------------------------------------------
 
 /** @param {import('./playground.js').Position|null} position */
@@ -251,6 +258,8 @@ async function start() {
   playground = own;
   people.own(own.author);
   own.start();
+addEventListener('load', () => installWorker({ onRelease: released }));
+  keepPicture(canvasId, own);
   window.addEventListener('online', () => own.wake());
   window.addEventListener('offline', () => own.sleep());
   document.addEventListener('visibilitychange', () => document.hidden || own.wake());

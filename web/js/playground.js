@@ -124,6 +124,11 @@ export class Playground {
     return this.#replica.grid;
   }
 
+  /** Shows a picture that was kept until there is a newer one. @param {import('./state/grid.js').Grid} grid */
+  show(grid) {
+    this.#replica.show(grid);
+  }
+
   /** The position of the picture. */
   get position() {
     return this.#replica.position;

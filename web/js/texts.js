@@ -12,6 +12,8 @@ export const texts = Object.freeze({
   canvas: 'Pixel canvas',
   canvasKeys: 'Arrow keys move, space draws, shift with arrows draws a line. Press question mark for all keys.',
   loading: 'Loading the canvas…',
+  released: 'A new version of this page is there.',
+  releasedGo: 'Load it',
   stage: 'Canvas',
 
   bars: { tools: 'Tools', colors: 'Colours', view: 'View', people: 'People', connection: 'Connection', actions: 'Canvas actions', info: 'Pixel' },

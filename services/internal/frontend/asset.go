@@ -7,7 +7,9 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,8 +18,9 @@ import (
 
 // asset is one file, ready to be sent. It never changes.
 type asset struct {
-	contentType string
-	plain       variant
+	contentType  string
+	cacheControl string
+	plain        variant
 	// gzip is nil where compression saves nothing.
 	gzip *variant
 }
@@ -36,42 +39,76 @@ var contentTypes = map[string]string{
 	".css":  "text/css; charset=utf-8",
 	".js":   "text/javascript; charset=utf-8",
 	".svg":  "image/svg+xml",
+	".png":  "image/png",
+
+	".webmanifest": "application/manifest+json",
 }
 
-// loadAssets reads all files. The result has them by URL path, index.html as
-// "/" as well.
-func loadAssets(files fs.FS) (map[string]*asset, error) {
-	assets := make(map[string]*asset)
+const (
+	// revalidate has a browser ask each time whether a file has changed.
+	revalidate = "no-cache"
+	// immutable is for what stands below the hash of its contents.
+	immutable = "public, max-age=31536000, immutable"
+)
+
+// The files that keep their address over releases. index.html is "/" as well.
+const (
+	indexFile  = "index.html"
+	workerFile = "sw.js"
+	reloadFile = "reload.js"
+)
+
+var rootFiles = []string{indexFile, workerFile, reloadFile}
+
+// loadAssets reads all files and returns them by URL path, and their release.
+func loadAssets(files fs.FS) (map[string]*asset, release, error) {
+	contents := make(map[string][]byte)
 	err := fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		contentType, ok := contentTypes[path.Ext(name)]
-		if !ok {
+		if _, ok := contentTypes[path.Ext(name)]; !ok {
 			return fmt.Errorf("no content type for %s", name)
 		}
-		body, err := fs.ReadFile(files, name)
-		if err != nil {
-			return err
-		}
-		assets["/"+name] = newAsset(body, contentType)
-		return nil
+		contents[name], err = fs.ReadFile(files, name)
+		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("frontend: reading the page: %w", err)
+		return nil, "", fmt.Errorf("frontend: reading the page: %w", err)
 	}
-	index, ok := assets["/index.html"]
-	if !ok {
-		return nil, fmt.Errorf("frontend: the page has no index.html")
+	for _, name := range rootFiles {
+		if _, ok := contents[name]; !ok {
+			return nil, "", fmt.Errorf("frontend: the page has no %s", name)
+		}
 	}
-	assets["/"] = index
-	return assets, nil
+	names := slices.Collect(maps.Keys(contents))
+	r, err := releaseOf(files, names)
+	if err != nil {
+		return nil, "", fmt.Errorf("frontend: reading the page: %w", err)
+	}
+	contents[indexFile] = r.refer(contents[indexFile], func(name string) bool { _, ok := contents[name]; return ok })
+	if contents[workerFile], err = r.worker(contents[workerFile], names); err != nil {
+		return nil, "", fmt.Errorf("frontend: %s: %w", workerFile, err)
+	}
+	assets := make(map[string]*asset)
+	for name, body := range contents {
+		address, cacheControl := r.path(name), immutable
+		if slices.Contains(rootFiles, name) {
+			address, cacheControl = "/"+name, revalidate
+		}
+		assets[address] = newAsset(body, contentTypes[path.Ext(name)], cacheControl)
+	}
+	assets["/"] = assets["/"+indexFile]
+	return assets, r, nil
 }
 
-func newAsset(body []byte, contentType string) *asset {
+func newAsset(body []byte, contentType, cacheControl string) *asset {
 	sum := sha256.Sum256(body)
 	hash := hex.EncodeToString(sum[:16])
-	a := &asset{contentType: contentType, plain: variant{body, strconv.Itoa(len(body)), `"` + hash + `"`}}
+	a := &asset{
+		contentType: contentType, cacheControl: cacheControl,
+		plain: variant{body, strconv.Itoa(len(body)), `"` + hash + `"`},
+	}
 	var packed bytes.Buffer
 	w, _ := gzip.NewWriterLevel(&packed, gzip.BestCompression) // the level is valid
 	_, _ = w.Write(body)                                       // a bytes.Buffer takes everything

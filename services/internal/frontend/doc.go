@@ -3,7 +3,14 @@
 //
 // The set of files is fixed when the process starts. A request is answered
 // from a table of their paths, so there is no file system behind the URL that
-// a path could climb out of. Each file is compressed and hashed once; ETags
-// are strong, and browsers ask again each time (no-cache), which costs a 304
-// and means that nobody runs half of an old page after a rollout.
+// a path could climb out of. Each file is compressed and hashed once.
+//
+// All files stand below one prefix, /a/<release>/, where the release is a hash
+// of all of them. What is there never changes, so browsers and proxies may keep
+// it for good. Only the files of the root keep their address: the index, which
+// names the release; the service worker; and the script that notices when a
+// release is gone. Browsers ask for those again each time (no-cache), which
+// costs a 304. So nobody runs half of one release and half of another: a
+// frontend that is asked for a release that it does not have answers 404, not
+// to be stored, and the page loads itself again, once.
 package frontend

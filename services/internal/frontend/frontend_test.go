@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -58,8 +59,22 @@ func start(t *testing.T, o Options) (addr, debug string) {
 	return addr, debug
 }
 
+// prefix returns what stands before the paths of the release's files.
+func prefix(t *testing.T) string {
+	t.Helper()
+	_, r, err := loadAssets(web.Files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.path("")
+}
+
 func TestServesEachFile(t *testing.T) {
 	addr, _ := start(t, Options{})
+	below := prefix(t)
+	if !regexp.MustCompile(`^/a/[0-9a-f]{20}/$`).MatchString(below) {
+		t.Fatalf("the release's prefix is %s", below)
+	}
 	err := fs.WalkDir(web.Files, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
@@ -68,12 +83,27 @@ func TestServesEachFile(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		response, body := get(t, addr, "/"+name)
-		if response.StatusCode != http.StatusOK || body != string(want) {
-			t.Errorf("/%s: %d, %d bytes; want %d", name, response.StatusCode, len(body), len(want))
+		path, cached := below+name, "public, max-age=31536000, immutable"
+		if slices.Contains(rootFiles, name) {
+			path, cached = "/"+name, "no-cache"
 		}
-		if kind := response.Header.Get("Content-Type"); kind != contentTypes[name[strings.LastIndexByte(name, '.'):]] {
-			t.Errorf("/%s: %s", name, kind)
+		response, body := get(t, addr, path)
+		if name == indexFile || name == workerFile {
+			// These two differ from their files by the release.
+			body, want = strings.ReplaceAll(body, below, ""), []byte(body[:0]+string(want))
+			if name == workerFile {
+				_, body, _ = strings.Cut(body, "\n")
+			}
+		}
+		if response.StatusCode != http.StatusOK || body != string(want) {
+			t.Errorf("%s: %d, %d bytes; want %d", path, response.StatusCode, len(body), len(want))
+		}
+		h := response.Header
+		if h.Get("Cache-Control") != cached || h.Get("Etag") == "" || h.Get("Pixel-Release") != strings.Split(below, "/")[2] {
+			t.Errorf("%s: %v", path, h)
+		}
+		if kind := h.Get("Content-Type"); kind != contentTypes[name[strings.LastIndexByte(name, '.'):]] {
+			t.Errorf("%s: %s", path, kind)
 		}
 		if strings.Contains(name, "test") {
 			t.Errorf("%s is part of the page", name)
@@ -121,8 +151,8 @@ func TestIndexPreloadsEachModule(t *testing.T) {
 
 func TestRevalidation(t *testing.T) {
 	addr, _ := start(t, Options{})
-	plain, _ := get(t, addr, "/js/main.js")
-	packed, _ := get(t, addr, "/js/main.js", "Accept-Encoding: gzip")
+	plain, _ := get(t, addr, "/reload.js")
+	packed, _ := get(t, addr, "/reload.js", "Accept-Encoding: gzip")
 	tag, gzipTag := plain.Header.Get("Etag"), packed.Header.Get("Etag")
 	if !regexp.MustCompile(`^"[0-9a-f]{32}"$`).MatchString(tag) || gzipTag == tag {
 		t.Errorf("ETags %s, %s", tag, gzipTag)
@@ -141,7 +171,7 @@ func TestRevalidation(t *testing.T) {
 		{[]string{"If-None-Match: " + strings.Trim(tag, `"`)}, 200},
 		{[]string{`If-None-Match: "0"`}, 200},
 	} {
-		response, body := get(t, addr, "/js/main.js", c.header...)
+		response, body := get(t, addr, "/reload.js", c.header...)
 		if response.StatusCode != c.status || (c.status == 304) != (body == "") {
 			t.Errorf("%q: %d with %d bytes; want %d", c.header, response.StatusCode, len(body), c.status)
 		}
@@ -174,7 +204,7 @@ func TestCompression(t *testing.T) {
 		"gzip;q=nan":                     false,
 		strings.Repeat("a,", 500) + "br": false,
 	} {
-		response, body := get(t, addr, "/style.css", "Accept-Encoding: "+accept)
+		response, body := get(t, addr, prefix(t)+"style.css", "Accept-Encoding: "+accept)
 		got := response.Header.Get("Content-Encoding") == "gzip"
 		if got != want {
 			t.Errorf("Accept-Encoding %q: gzip %v", accept, got)
@@ -192,7 +222,7 @@ func TestCompression(t *testing.T) {
 			t.Errorf("Accept-Encoding %q: %v, %d bytes", accept, err, len(content))
 		}
 	}
-	if a := newAsset([]byte("short"), "text/plain"); a.gzip != nil {
+	if a := newAsset([]byte("short"), "text/plain", immutable); a.gzip != nil {
 		t.Error("what does not shrink is compressed")
 	}
 }
@@ -214,11 +244,11 @@ func TestConfigScript(t *testing.T) {
 
 func TestSecurityHeaders(t *testing.T) {
 	addr, _ := start(t, Options{WSURL: "https://ws.example.org:8443/x", APIURL: "http://api.example.org"})
-	for _, path := range []string{"/", "/js/main.js", "/config.js", "/health", "/nothing", "/../x"} {
+	for _, path := range []string{"/", prefix(t) + "js/main.js", "/sw.js", "/config.js", "/health", "/nothing", "/../x"} {
 		response, _ := get(t, addr, path)
 		for name, want := range map[string]string{
 			"Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'; " +
-				"require-trusted-types-for 'script'; trusted-types 'none'; " +
+				"require-trusted-types-for 'script'; trusted-types pixel-worker; " +
 				"connect-src 'self' ws://pixel.test wss://pixel.test wss://ws.example.org:8443 http://api.example.org",
 			"X-Content-Type-Options":       "nosniff",
 			"X-Frame-Options":              "DENY",
@@ -271,7 +301,7 @@ func TestHealthAndMetrics(t *testing.T) {
 			t.Errorf("%s: %d %s", path, response.StatusCode, body)
 		}
 	}
-	get(t, addr, "/style.css", "Accept-Encoding: gzip")
+	get(t, addr, prefix(t)+"style.css", "Accept-Encoding: gzip")
 	_, metrics := get(t, addr, "/metrics")
 	for _, want := range []string{
 		`pixel_frontend_files_total{sent="gzip"} 1`,

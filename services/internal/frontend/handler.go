@@ -4,20 +4,26 @@ import (
 	"encoding/json"
 	"io/fs"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/cloud-pixel/playground/services/internal/httpkit"
 )
 
+// releaseHeader tells which release an answer is of. The service worker
+// compares it: what it keeps must be of one release.
+const releaseHeader = "Pixel-Release"
+
 // site answers for the page.
 type site struct {
 	assets  map[string]*asset
+	release release
 	config  []byte
 	metrics *Metrics
 }
 
 func newSite(files fs.FS, wsURL, apiURL string, m *Metrics) (*site, error) {
-	assets, err := loadAssets(files)
+	assets, r, err := loadAssets(files)
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +35,7 @@ func newSite(files fs.FS, wsURL, apiURL string, m *Metrics) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &site{assets: assets, config: []byte("window.APP_CONFIG = " + string(values) + ";"), metrics: m}, nil
+	return &site{assets: assets, release: r, config: []byte("window.APP_CONFIG = " + string(values) + ";"), metrics: m}, nil
 }
 
 // routes returns the page's routes, and health with the given readiness.
@@ -56,14 +62,20 @@ func (s *site) serveConfig(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *site) serveFile(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set(releaseHeader, string(s.release))
 	a, ok := s.assets[r.URL.Path]
 	if !ok {
+		// During a rollout the next frontend that is asked may have it.
+		h.Set("Cache-Control", "no-store")
+		if strings.HasPrefix(r.URL.Path, "/a/") && !strings.HasPrefix(r.URL.Path, s.release.path("")) {
+			s.metrics.OtherRelease.Inc()
+		}
 		httpkit.NotFound(w, r)
 		return
 	}
 	v, gzipped := a.choose(r.Header.Values("Accept-Encoding"))
-	h := w.Header()
-	h.Set("Cache-Control", "no-cache")
+	h.Set("Cache-Control", a.cacheControl)
 	h.Set("ETag", v.etag)
 	if a.gzip != nil {
 		h.Set("Vary", "Accept-Encoding")

@@ -7,6 +7,9 @@ type Metrics struct {
 	// Plain, Gzip and NotModified count the answers that carried a file as it
 	// is, compressed, or not at all because the browser has it.
 	Plain, Gzip, NotModified prometheus.Counter
+	// OtherRelease counts the requests for files of a release that this
+	// frontend does not have: a few during a rollout, none after it.
+	OtherRelease prometheus.Counter
 	// Bytes of files sent, after compression.
 	Bytes prometheus.Counter
 }
@@ -20,10 +23,13 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		Plain:       files.WithLabelValues("plain"),
 		Gzip:        files.WithLabelValues("gzip"),
 		NotModified: files.WithLabelValues("not_modified"),
+		OtherRelease: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pixel_frontend_other_release_total", Help: "Requests for files of a release that this frontend does not have.",
+		}),
 		Bytes: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pixel_frontend_sent_bytes_total", Help: "Bytes of the page's files that were sent, after compression.",
 		}),
 	}
-	r.MustRegister(files, m.Bytes)
+	r.MustRegister(files, m.OtherRelease, m.Bytes)
 	return m
 }

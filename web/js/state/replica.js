@@ -60,6 +60,17 @@ export class Replica {
     return this.grid && this.epoch ? { epoch: this.epoch, seq: this.seq } : null;
   }
 
+  /**
+   * Shows a picture that was kept, until the snapshot comes with which the next
+   * connection starts. Does nothing when there is a picture already.
+   * @param {Grid} grid
+   */
+  show(grid) {
+    if (this.grid) return;
+    this.grid = grid;
+    this.#on.picture(grid);
+  }
+
   /** A new connection: forget what the last one left unfinished. */
   restart() {
     this.#era++;

@@ -1,0 +1,54 @@
+// The service worker, which lets the page open without a network, and what a
+// new release means for a page that is open.
+
+/** The address of the worker: it keeps it over releases. */
+const WORKER = '/sw.js';
+/** How often a page that is looked at again asks for a new release, in ms. */
+const ASK = 60000;
+
+/** The release of this page, out of a module's own address; '' without one. */
+export function releaseOf(address) {
+  return /\/a\/([0-9a-f]+)\//.exec(address)?.[1] ?? '';
+}
+
+/** The release of this page. */
+export const RELEASE = releaseOf(import.meta.url);
+
+/**
+ * Installs the worker. Without one (an old browser, no secure context, private
+ * windows of some browsers) the page works as well, only not offline.
+ * @param {object} o
+ * @param {() => void} o.onRelease another release than this page's has taken
+ *   over: what is open goes on, a reload brings the new one
+ * @param {ServiceWorkerContainer} [o.container]
+ * @returns {Promise<ServiceWorkerRegistration|null>}
+ */
+export async function installWorker({ onRelease, container = navigator.serviceWorker }) {
+  if (!container || !RELEASE) return null;
+  // The first worker takes over a page of its own release.
+  let known = container.controller;
+  container.addEventListener('controllerchange', () => {
+    if (known) onRelease();
+    known = container.controller;
+  });
+  let registration;
+  try {
+    registration = await container.register(workerAddress(), { scope: '/' });
+  } catch (error) {
+    console.info('no service worker, so the page needs a network to open:', error.message);
+    return null;
+  }
+  let asked = Date.now();
+  document.addEventListener('visibilitychange', () => {
+    if (document.hidden || Date.now() - asked < ASK) return;
+    asked = Date.now();
+    registration.update().catch(() => {}); // offline: asked again next time
+  });
+  return registration;
+}
+
+/** Where Trusted Types are enforced, a script's address needs a policy. */
+function workerAddress() {
+  if (!globalThis.trustedTypes) return WORKER;
+  return trustedTypes.createPolicy('pixel-worker', { createScriptURL: () => WORKER }).createScriptURL('');
+}
