@@ -65,14 +65,8 @@ self.addEventListener('fetch', (event) => {
 
 const kept = (path) => caches.match(path, { cacheName: CACHE });
 
-async function page(event) {
-  const network = Promise.resolve(event.preloadResponse).then((early) => early ?? fetch(event.request));
-  const response = await inTime(network, '/');
-  if (response.headers.get('Pixel-Release') !== RELEASE) {
-    // Not before this page has what it needs, and not if it fails.
-    event.waitUntil(self.registration.update().catch(() => {}));
-  }
-  return response;
+function page(event) {
+  return inTime(Promise.resolve(event.preloadResponse).then((early) => early ?? fetch(event.request)), '/');
 }
 
 async function asset(request, pathname) {

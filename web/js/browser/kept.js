@@ -64,8 +64,13 @@ export class Pictures {
   async save(canvas, { width, height, background, cells }, now) {
     if (cells.length > MAX_KEPT_CELLS) return false;
     try {
+      const keeping = this.#store('readwrite');
+      const put = settled(keeping.put({ canvas, width, height, background, cells, time: now }));
+      // A page that is left does not live to see the answer; without this its
+      // transaction would be taken back.
+      keeping.transaction.commit?.();
+      await put;
       const store = this.#store('readwrite');
-      await settled(store.put({ canvas, width, height, background, cells, time: now }));
       const times = [];
       await walk(store.openCursor(), ({ value }) => times.push([value.time, value.canvas]));
       times.sort(([a], [b]) => b - a);
@@ -118,7 +123,7 @@ function walk(request, visit) {
  * @param {import('../playground.js').Playground} playground
  */
 export async function keepPicture(canvas, playground) {
-  const EVERY = 15000;
+  const EVERY = 5000;
   const pictures = await openPictures();
   const grid = await pictures.load(canvas);
   if (grid) playground.show(grid);

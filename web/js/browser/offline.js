@@ -38,12 +38,16 @@ export async function installWorker({ onRelease, container = navigator.serviceWo
     console.info('no service worker, so the page needs a network to open:', error.message);
     return null;
   }
-  let asked = Date.now();
-  document.addEventListener('visibilitychange', () => {
+  if (!registration) return null; // a browser that was told to have none
+  let asked = 0;
+  const ask = () => {
     if (document.hidden || Date.now() - asked < ASK) return;
     asked = Date.now();
     registration.update().catch(() => {}); // offline: asked again next time
-  });
+  };
+  // The browser itself asks some time after a visit, or a day later.
+  if (!registration.installing) ask();
+  document.addEventListener('visibilitychange', ask);
   return registration;
 }
 
