@@ -245,3 +245,23 @@ func TestLoadErrors(t *testing.T) {
 		t.Error("a rectangle over the edge of two tiles came out wrong")
 	}
 }
+
+// A cell that changes by itself shows when the cells are looked at.
+func TestSound(t *testing.T) {
+	for _, s := range []Spec{{Width: 1, Height: 1}, {Width: 300, Height: 257, Background: White}} {
+		g := NewGrid(s)
+		if !g.Freeze().Sound() {
+			t.Errorf("%+v: a blank canvas is not sound", s)
+		}
+		g.Set(0, 0, 7)
+		g.Set(s.Width-1, s.Height-1, 9)
+		if !g.Freeze().Sound() {
+			t.Errorf("%+v: a painted canvas is not sound", s)
+		}
+		last := g.tiles[len(g.tiles)-1]
+		last.cells[len(last.cells)-1] ^= 1
+		if g.Freeze().Sound() {
+			t.Errorf("%+v: the damage is not seen", s)
+		}
+	}
+}

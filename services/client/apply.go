@@ -17,6 +17,14 @@ func (l *link) offer(u Update) {
 	u.Arrived = l.arrived
 	c.mu.Lock()
 	c.stats.Updates++
+	if u.Seq > l.seen && u.Prev <= l.seen {
+		n := Received{Operations: u.Seq - l.seen}
+		if u.Ops == nil && u.Seq-u.Prev > 1 {
+			n.Conflated = n.Operations
+		}
+		l.seen = u.Seq
+		l.count(n)
+	}
 	if l.cause != nil {
 		if u.Prev >= l.lostFrom && u.Seq <= l.lostTo {
 			c.stats.OutOfOrder++
@@ -36,6 +44,40 @@ func (l *link) offer(u Update) {
 	}
 	c.mu.Unlock()
 	l.take(u)
+}
+
+// count adds to what came from this gateway. The caller holds mu.
+func (l *link) count(n Received) {
+	all := l.c.stats.Gateways[l.pod]
+	all.Connections += n.Connections
+	all.Operations += n.Operations
+	all.Conflated += n.Conflated
+	all.Pictured += n.Pictured
+	l.c.stats.Gateways[l.pod] = all
+}
+
+// pictured notes that a whole picture, or the request to load one, stands for
+// everything up to a position of the gateway's. The caller holds mu.
+func (l *link) pictured(at canvas.Position, sameHistory bool) {
+	if sameHistory && at.Seq > l.seen {
+		l.count(Received{Pictured: at.Seq - l.seen})
+	}
+	if !sameHistory || at.Seq > l.seen {
+		l.seen = at.Seq
+	}
+}
+
+// restart notes that the picture is that of p now, or that messages from p on
+// will come. The caller holds mu.
+func (c *Client) restart(p canvas.Position) {
+	high, same := c.tracker.high, p.Epoch == c.tracker.at.Epoch
+	c.tracker.restart(p)
+	switch {
+	case !same:
+		c.stats.Epoch = Balance{Began: p.Seq}
+	case c.tracker.high > high:
+		c.stats.Epoch.Skipped += c.tracker.high - high
+	}
 }
 
 // take applies an update, or not, as its positions say.
@@ -95,6 +137,7 @@ func (l *link) take(u Update) {
 func (c *Client) apply(u *Update) {
 	fresh := c.tracker.advance(u.Seq, u.complete)
 	c.stats.Ops += fresh
+	c.stats.Epoch.Ops += fresh
 	if u.Ops == nil && u.Seq-u.Prev > 1 {
 		c.stats.Ranges++
 		c.stats.Conflated += fresh
@@ -142,7 +185,7 @@ func (l *link) onSnapshot(m protocol.SnapshotBegin) error {
 		return l.badSnapshot(err)
 	}
 	if m.Position.Epoch != l.epoch {
-		l.epoch, l.buffered = m.Position.Epoch, nil // positions of another history
+		l.epoch, l.buffered, l.newHistory = m.Position.Epoch, nil, true // positions of another history
 	}
 	l.awaiting = true
 	return nil
@@ -159,6 +202,10 @@ func (l *link) onBand(b *protocol.SnapshotBand) error {
 	if done {
 		s := l.snapshot
 		l.snapshot = nil
+		l.c.mu.Lock()
+		l.pictured(s.begin.Position, !l.newHistory)
+		l.newHistory = false
+		l.c.mu.Unlock()
 		l.adopt(s.grid, s.begin.Position, Snapshot, l.arrived)
 	}
 	return nil
@@ -184,6 +231,8 @@ func (l *link) onResync(m protocol.Resync) {
 	}
 	c.mu.Lock()
 	c.stats.Resyncs++
+	l.pictured(m.Position, m.Position.Epoch == l.epoch)
+	l.epoch = m.Position.Epoch
 	c.mu.Unlock()
 	if c.load != nil {
 		l.startReload(m.Position)
@@ -208,7 +257,7 @@ func (l *link) adopt(grid *canvas.Grid, at canvas.Position, kind RecoveryKind, a
 	if kind == Snapshot {
 		c.stats.Snapshots++
 	}
-	c.tracker.restart(at)
+	c.restart(at)
 	recovery, recovered := c.recover(l, kind)
 	c.mu.Unlock()
 	if c.opts.OnUpdate != nil {

@@ -46,7 +46,10 @@ type link struct {
 	greeted    bool      // connected has come
 	greetedAt  time.Time
 	epoch      canvas.Epoch // of what the gateway sends
-	awaiting   bool         // a picture is on its way; updates are kept in buffered
+	pod        string
+	newHistory bool   // the snapshot under way is of another epoch than what came before
+	seen       uint64 // position up to which the gateway has told everything
+	awaiting   bool   // a picture is on its way; updates are kept in buffered
 	buffered   []Update
 	cell       [1]protocol.Cell // of an update that nobody keeps
 	snapshot   *assembler
@@ -214,6 +217,8 @@ func (l *link) onConnected(m protocol.Connected) {
 	l.greeted, l.greetedAt, l.epoch = true, l.arrived, m.Position.Epoch
 	c.mu.Lock()
 	c.stats.Connected++
+	l.pod, l.seen = m.Pod, m.Position.Seq
+	l.count(Received{Connections: 1})
 	c.lastErr = nil
 	c.spec, c.pod = m.Spec, m.Pod
 	c.mu.Unlock()
@@ -237,7 +242,7 @@ func (l *link) onConnected(m protocol.Connected) {
 func (l *link) goOn(p canvas.Position, kind RecoveryKind) {
 	c := l.c
 	c.mu.Lock()
-	c.tracker.restart(p)
+	c.restart(p)
 	recovery, recovered := c.recover(l, kind)
 	c.mu.Unlock()
 	if recovered && c.opts.OnResume != nil {

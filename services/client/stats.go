@@ -49,14 +49,40 @@ type Stats struct {
 	ReloadErrors uint64 // attempts that failed or were behind
 	Resyncs      uint64 // times that the client had to ask anew: gaps, bad snapshots, requests of the gateway
 
+	// Epoch is the balance of the epoch that is followed now.
+	Epoch Balance
+
+	// Gateways are what came from each gateway, by its pod: what that gateway
+	// must have counted as delivered to this client.
+	Gateways map[string]Received
+
 	// Recovery: from the loss of a connection to being able to go on.
 	Recoveries  map[RecoveryKind]uint64
 	RecoverySum time.Duration
 	RecoveryMax time.Duration
 }
 
+// Balance says how a client came to its position: Began + Ops + Skipped is the
+// last one, over any number of connections.
+type Balance struct {
+	Began   uint64 // position of the first picture
+	Ops     uint64 // positions that came by messages, each counted once
+	Skipped uint64 // positions that no message brought, but a later picture
+}
+
+// Received counts what came on the connections to one gateway. Unlike in
+// [Stats], what comes again after a resumption counts again: the gateway has
+// delivered it, whatever the client does with it.
+type Received struct {
+	Connections uint64 // on which the gateway's first message came
+	Operations  uint64 // positions that came by messages
+	Conflated   uint64 // of those, the ones in messages that stand for more than one
+	Pictured    uint64 // positions that pictures stand for, or requests to load one
+}
+
 func newStats() Stats {
 	return Stats{
+		Gateways:    map[string]Received{},
 		Disconnects: map[int]uint64{},
 		Refused:     map[protocol.Code]uint64{},
 		Recoveries:  map[RecoveryKind]uint64{},
@@ -65,6 +91,7 @@ func newStats() Stats {
 
 // clone returns a copy that shares no map.
 func (s Stats) clone() Stats {
+	s.Gateways = maps.Clone(s.Gateways)
 	s.Disconnects = maps.Clone(s.Disconnects)
 	s.Refused = maps.Clone(s.Refused)
 	s.Recoveries = maps.Clone(s.Recoveries)

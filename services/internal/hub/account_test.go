@@ -160,6 +160,27 @@ func TestFullSocketIsNoDelivery(t *testing.T) {
 	})
 }
 
+// A full socket that breaks is no slow client.
+func TestBrokenWhileFull(t *testing.T) {
+	accounted(t, func(t *testing.T, s *stage) {
+		v := s.join(Binary, 300, nil, nil)
+		s.settle()
+		for range 50 {
+			s.publish(paint(1, 1, 5), paint(2, 2, 6))
+		}
+		synctest.Wait()
+		_ = v.pipe.Close()
+		synctest.Wait()
+		if n := testutil.ToFloat64(s.metrics.undelivered[missedBroken]); n == 0 {
+			t.Error("nothing is undelivered because the connection broke")
+		}
+		if n := testutil.ToFloat64(s.metrics.slow); n != 0 {
+			t.Errorf("%v slow clients", n)
+		}
+		s.hub.Leave(v.conn)
+	})
+}
+
 // What was owed when the history ended is written off, and the next one begins
 // with clean books; a pong from before proves nothing of it.
 func TestNewHistoryWritesOff(t *testing.T) {

@@ -16,8 +16,8 @@ type Sink interface {
 	// TryWrite writes as much of b as the socket takes without waiting. Less
 	// than all with a nil error means that the socket is full.
 	TryWrite(b []byte) (int, error)
-	// WriteAll waits until all of b is written, at most for the time-out. It
-	// returns how much was.
+	// WriteAll waits until all of b is written, at most for the time-out: then
+	// the error is os.ErrDeadlineExceeded. It returns how much was.
 	WriteAll(b []byte, timeout time.Duration) (int, error)
 	// Close ends the connection at once; whoever reads from it notices.
 	Close() error

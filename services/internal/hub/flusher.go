@@ -2,6 +2,8 @@ package hub
 
 import (
 	"context"
+	"errors"
+	"os"
 	"sync"
 	"time"
 
@@ -387,6 +389,10 @@ func (f *Flusher) drain(h *Hub, c *Conn, rest []byte, p plan) {
 		n, err := c.sink.WriteAll(rest[:min(len(rest), drainStep)], f.options.SlowTimeout)
 		f.metrics.bytes.Add(float64(n))
 		rest = rest[n:]
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			c.fail(missedBroken)
+			return
+		}
 		if err != nil {
 			f.metrics.slow.Inc()
 			// Should it begin to read right now, it hears why it is closed. The

@@ -3,6 +3,7 @@ package hub
 import (
 	"encoding/binary"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -55,7 +56,7 @@ func (p *pipe) WriteAll(b []byte, timeout time.Duration) (int, error) {
 		}
 		select {
 		case <-limit:
-			return total, fmt.Errorf("time-out")
+			return total, os.ErrDeadlineExceeded
 		case <-p.closed:
 			return total, fmt.Errorf("closed")
 		case <-moved:

@@ -378,6 +378,13 @@ func (w *witness) Applied(e *canvas.Entry) {
 	w.at.Seq = e.Last()
 }
 
+// count returns how often the history began anew.
+func (w *witness) count() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.restarts
+}
+
 func (w *witness) Stopped(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
