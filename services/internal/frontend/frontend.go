@@ -34,7 +34,7 @@ func Run(ctx context.Context, o Options) error {
 	var draining atomic.Bool
 	m := httpkit.NewMetrics(t.Registry)
 	httpkit.ReadyGauge(t.Registry, readiness(&draining))
-	handler := secure(origins(o.WSURL, o.APIURL), m.Wrap(m.Recover(t.Logger, s.routes(readiness(&draining)))))
+	handler := secure(o.WSURL, o.APIURL, m.Wrap(m.Recover(t.Logger, s.routes(readiness(&draining)))))
 	return httpkit.Serve(ctx, httpkit.Server{
 		Addr: o.Addr, Listener: o.Listener, Handler: handler,
 		Gatherer: t.Registry, MetricsAddr: o.MetricsAddr, DebugAddr: o.DebugAddr,

@@ -242,6 +242,49 @@ func TestConfigScript(t *testing.T) {
 	}
 }
 
+// Where only ports are told, the page goes to the host by which it was reached,
+// and its policy lets it.
+func TestPortsOfThePagesHost(t *testing.T) {
+	addr, _ := start(t, Options{WSURL: ":30002/ws", APIURL: ":30001"})
+	for host, want := range map[string][2]string{
+		"node.example.org:30000": {"ws://node.example.org:30002/ws", "http://node.example.org:30001"},
+		"node.example.org":       {"ws://node.example.org:30002/ws", "http://node.example.org:30001"},
+		"[2001:db8::1]:30000":    {"ws://[2001:db8::1]:30002/ws", "http://[2001:db8::1]:30001"},
+		"[2001:db8::1]":          {"ws://[2001:db8::1]:30002/ws", "http://[2001:db8::1]:30001"},
+		`evil;script-src`:        {"", ""},
+	} {
+		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/config.js", nil)
+		request.Host = host
+		recorder := httptest.NewRecorder()
+		handler(t, Options{WSURL: ":30002/ws", APIURL: ":30001"}).ServeHTTP(recorder, request)
+		if body := recorder.Body.String(); body != `window.APP_CONFIG = {"WS_URL":"`+want[0]+`","API_URL":"`+want[1]+`"};` {
+			t.Errorf("%s: %s", host, body)
+		}
+		policy := recorder.Header().Get("Content-Security-Policy")
+		for _, u := range want {
+			if origin := strings.TrimSuffix(u, "/ws"); !strings.Contains(policy, origin) {
+				t.Errorf("%s: the page may not talk to %s: %s", host, origin, policy)
+			}
+		}
+		if strings.Contains(policy, "evil") {
+			t.Errorf("the host became part of the policy: %s", policy)
+		}
+	}
+	if _, body := get(t, addr, "/config.js"); !strings.Contains(body, `"ws://pixel.test:30002/ws"`) {
+		t.Error(body)
+	}
+}
+
+// handler returns what a frontend serves, without a network.
+func handler(t *testing.T, o Options) http.Handler {
+	t.Helper()
+	s, err := newSite(web.Files, o.WSURL, o.APIURL, NewMetrics(prometheus.NewRegistry()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return secure(o.WSURL, o.APIURL, s.routes(func() error { return nil }))
+}
+
 func TestSecurityHeaders(t *testing.T) {
 	addr, _ := start(t, Options{WSURL: "https://ws.example.org:8443/x", APIURL: "http://api.example.org"})
 	for _, path := range []string{"/", prefix(t) + "js/main.js", "/sw.js", "/config.js", "/health", "/nothing", "/../x"} {
@@ -266,7 +309,7 @@ func TestSecurityHeaders(t *testing.T) {
 
 // The Host header is the client's to choose; it must not change the policy.
 func TestHostCannotChangeThePolicy(t *testing.T) {
-	handler := secure(nil, http.NotFoundHandler())
+	handler := secure("", "", http.NotFoundHandler())
 	for host, want := range map[string]string{
 		"localhost:3000":     "connect-src 'self' ws://localhost:3000 wss://localhost:3000",
 		"[::1]:3000":         "connect-src 'self' ws://[::1]:3000 wss://[::1]:3000",
@@ -369,7 +412,7 @@ func TestOptions(t *testing.T) {
 	if err != nil || o.Addr != ":3000" || o.WSURL != "ws://localhost:3002" || o.APIURL != "http://localhost:3001" || o.Pod != "frontend-0" {
 		t.Errorf("%+v, %v", o, err)
 	}
-	for _, bad := range []string{"localhost:3002", "ftp://x", "ws://", "ws://user:secret@x/", "ws://x;y/", "ws://x y/", "//x/ws", "ws", "%"} {
+	for _, bad := range []string{"localhost:3002", "ftp://x", "ws://", "ws://user:secret@x/", "ws://x;y/", "ws://x y/", "//x/ws", "ws", "%", ":", ":0", ":65536", ":x/ws", ":30002ws"} {
 		_, err := read(map[string]string{"WS_URL": bad})
 		if err == nil || !strings.Contains(err.Error(), "WS_URL") {
 			t.Errorf("WS_URL=%q: %v", bad, err)
@@ -378,7 +421,7 @@ func TestOptions(t *testing.T) {
 			t.Errorf("Run with %q", bad)
 		}
 	}
-	for _, good := range []string{"", "/ws", "wss://x", "ws://[::1]:3002/ws", "https://x/y?z=1"} {
+	for _, good := range []string{"", "/ws", "wss://x", "ws://[::1]:3002/ws", "https://x/y?z=1", ":30002", ":30002/ws"} {
 		if _, err := read(map[string]string{"WS_URL": good}); err != nil {
 			t.Errorf("WS_URL=%q: %v", good, err)
 		}

@@ -16,10 +16,10 @@ const releaseHeader = "Pixel-Release"
 
 // site answers for the page.
 type site struct {
-	assets  map[string]*asset
-	release release
-	config  []byte
-	metrics *Metrics
+	assets        map[string]*asset
+	release       release
+	wsURL, apiURL string
+	metrics       *Metrics
 }
 
 func newSite(files fs.FS, wsURL, apiURL string, m *Metrics) (*site, error) {
@@ -27,15 +27,7 @@ func newSite(files fs.FS, wsURL, apiURL string, m *Metrics) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	// encoding/json escapes what could end a script: <, >, & and U+2028.
-	values, err := json.Marshal(struct {
-		WSURL  string `json:"WS_URL"`
-		APIURL string `json:"API_URL"`
-	}{wsURL, apiURL})
-	if err != nil {
-		return nil, err
-	}
-	return &site{assets: assets, release: r, config: []byte("window.APP_CONFIG = " + string(values) + ";"), metrics: m}, nil
+	return &site{assets: assets, release: r, wsURL: wsURL, apiURL: apiURL, metrics: m}, nil
 }
 
 // routes returns the page's routes, and health with the given readiness.
@@ -54,11 +46,16 @@ func health(w http.ResponseWriter, _ *http.Request) {
 	}{"ok", time.Now().UTC().Format("2006-01-02T15:04:05.000Z07:00")})
 }
 
-func (s *site) serveConfig(w http.ResponseWriter, _ *http.Request) {
+func (s *site) serveConfig(w http.ResponseWriter, r *http.Request) {
+	// encoding/json escapes what could end a script: <, >, & and U+2028.
+	values, _ := json.Marshal(struct { // strings always become JSON
+		WSURL  string `json:"WS_URL"`
+		APIURL string `json:"API_URL"`
+	}{resolve(s.wsURL, "ws", r), resolve(s.apiURL, "http", r)})
 	h := w.Header()
 	h.Set("Content-Type", contentTypes[".js"])
 	h.Set("Cache-Control", "no-store")
-	_, _ = w.Write(s.config) // the client has gone: nobody to tell
+	_, _ = w.Write([]byte("window.APP_CONFIG = " + string(values) + ";")) // the client has gone: nobody to tell
 }
 
 func (s *site) serveFile(w http.ResponseWriter, r *http.Request) {

@@ -34,8 +34,8 @@ type Options struct {
 	Pod       string
 	Log       config.Log
 	// WSURL is where the page finds a gateway, APIURL where it finds an api:
-	// absolute, or a path on the page's own origin, or empty: the page's own
-	// origin, as behind one ingress.
+	// absolute, or a path on the page's own origin, or another port of its own
+	// host (:3002/ws), or empty: the page's own origin, as behind one ingress.
 	WSURL, APIURL string
 	// OnReady is called once when everything listens. debug is nil without
 	// DebugAddr.
@@ -50,9 +50,9 @@ func OptionsFrom(r *config.Reader) Options {
 		Addr: l.Addr, MetricsAddr: l.MetricsAddr, DebugAddr: l.DebugAddr,
 		DrainDelay: l.DrainDelay, DrainTimeout: l.DrainTimeout,
 		Pod: r.Pod(), Log: config.LogFrom(r),
-		WSURL: r.String("WS_URL", "", "Where browsers find a gateway, as wss://ws.example.org/ws. Empty: /ws of the page's own origin.",
+		WSURL: r.String("WS_URL", "", "Where browsers find a gateway, as wss://ws.example.org/ws, or :3002/ws for another port of the page's own host. Empty: /ws of the page's own origin.",
 			func(s string) error { return checkURL(s, "ws", "wss", "http", "https") }),
-		APIURL: r.String("API_URL", "", "Where browsers find an api, as https://api.example.org. Empty: /api of the page's own origin.",
+		APIURL: r.String("API_URL", "", "Where browsers find an api, as https://api.example.org, or :3001. Empty: /api of the page's own origin.",
 			func(s string) error { return checkURL(s, "http", "https") }),
 	}
 }
@@ -76,6 +76,12 @@ func named(name string, err error) error {
 // Everybody who opens the page reads them: a password has no place there.
 func checkURL(s string, schemes ...string) error {
 	if s == "" {
+		return nil
+	}
+	if isPort(s) {
+		if !validPort(s) {
+			return errors.New("begins with a colon, but no port from 1 to 65535 follows")
+		}
 		return nil
 	}
 	u, err := url.Parse(s)

@@ -5,25 +5,24 @@ import (
 	"net/url"
 )
 
-// secure sets the headers that keep the page to itself. extra are origins
-// besides the page's own that it may talk to.
+// secure sets the headers that keep the page to itself. The URLs
+// are where it finds the services, if not at its own origin.
 //
 // The policy lets nothing run or style the page but its own files: there is no
 // inline script or style, and Trusted Types forbid even our own code to make
 // markup out of text, so a name can never become an element. The one policy of
 // theirs that may exist, pixel-worker, lets the page name its service worker.
-func secure(extra []string, next http.Handler) http.Handler {
+func secure(wsURL, apiURL string, next http.Handler) http.Handler {
 	const policy = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'; " +
 		"require-trusted-types-for 'script'; trusted-types pixel-worker; connect-src 'self'"
-	more := ""
-	for _, origin := range extra {
-		more += " " + origin
-	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		connect := more
+		connect := ""
 		if safeHost(r.Host) {
 			// Not every browser takes 'self' for the WebSockets of the same host.
-			connect = " ws://" + r.Host + " wss://" + r.Host + more
+			connect = " ws://" + r.Host + " wss://" + r.Host
+		}
+		for _, origin := range origins(resolve(wsURL, "ws", r), resolve(apiURL, "http", r)) {
+			connect += " " + origin
 		}
 		h := w.Header()
 		h.Set("Content-Security-Policy", policy+connect)
