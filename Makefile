@@ -9,14 +9,18 @@ BENCH    ?= -full
 GOLANGCI_LINT_VERSION := v2.15.0
 GOVULNCHECK_VERSION   := v1.9.0
 
+# What scripts/cluster reads.
+export OVERLAY TAG REGISTRY REDIS_IMAGE DATA GATEWAYS APIS FRONTENDS LOAD
+
 LINTER   := build/bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 SERVICES := gateway api frontend playground
 
 .DELETE_ON_ERROR:
 .PHONY: help run build test unit web types e2e prove soak mutate lint vuln bench microbench fuzz docs clean $(SERVICES:%=build/%)
+.PHONY: images deploy undeploy scale cluster-test manifests
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Run the whole system on http://localhost:8080
 	$(GO) run ./services/playground
@@ -88,6 +92,34 @@ microbench: ## Codecs, grid, hub, replica and appends; BEFORE=FILE compares with
 
 fuzz: ## Run each fuzz target for FUZZTIME (10s)
 	GO='$(GO)' scripts/fuzz $(FUZZTIME)
+
+# Without an engine by default: OCI archives in build/images. IMAGES names some
+# (gateway api frontend playground k6), TAG their version, LOAD whom to hand them.
+images: ## Build the container images; LOAD=kind (docker, k3d, minikube, containerd) hands them to nodes, ENGINE=docker builds by an engine
+ifdef ENGINE
+	scripts/engine-images $(ENGINE) $(or $(TAG),v0.1.0) $(or $(IMAGES),gateway api frontend)
+else
+	$(GO) -C k8s run ./images $(if $(TAG),-version $(TAG)) $(IMAGES)
+endif
+	$(if $(LOAD),LOAD=$(LOAD) scripts/cluster load)
+
+deploy: ## Deploy to the cluster of KUBECONFIG: OVERLAY=local (production), TAG, REGISTRY, REDIS_IMAGE
+	scripts/cluster deploy
+
+undeploy: ## Take it away again; the canvas stays unless DATA=delete
+	scripts/cluster undeploy
+
+scale: ## Scale the deployments: GATEWAYS=10 APIS=5 FRONTENDS=2
+	scripts/cluster scale
+
+cluster-test: ## Deploy, then break it on the cluster in every way: kills, rollouts, scaling, drains; report in build/reports
+	scripts/cluster deploy
+	$(GO) -C k8s test -tags cluster -count=1 -timeout 60m -v ./cluster $(if $(RUN),-run '$(RUN)')
+
+manifests: ## Render every overlay and hold it to schemas and policies, without a cluster
+	$(GO) -C k8s vet ./...
+	$(GO) -C k8s vet -tags cluster ./...
+	$(GO) -C k8s test ./...
 
 docs: build/playground web/node_modules/.package-lock.json ## Make anew what is generated: the list of metrics, README's settings and picture, the golden vectors
 	$(GO) test -run '^(TestReadme|TestMetricsPage)' ./services/internal/readme -update

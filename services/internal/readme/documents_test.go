@@ -14,8 +14,8 @@ var (
 	link       = regexp.MustCompile(`\]\(([^)\s]+)\)|src="([^"]+)"`)
 	testName   = regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z]\\w*)`")
 	testFunc   = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)[A-Z]\w*)\(`)
-	makeName   = regexp.MustCompile("`make ([a-z0-9]+)`")
-	makeTarget = regexp.MustCompile(`(?m)^([a-z0-9]+):`)
+	makeName   = regexp.MustCompile("`make ([a-z0-9-]+)[^`]*`")
+	makeTarget = regexp.MustCompile(`(?m)^([a-z0-9-]+):`)
 )
 
 // walk calls f with each file of the project that ends in suffix, by its path
