@@ -1,70 +1,128 @@
 package gateway
 
-import "testing"
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
 
-func TestSurplus(t *testing.T) {
+func TestUneven(t *testing.T) {
 	for _, row := range []struct {
-		name string
-		pods map[string]int
-		want int // of pod "a"
+		name    string
+		pods    map[string]int
+		uneven  bool
+		fullest string
+		surplus float64
 	}{
-		{"nobody knows of anybody", nil, 0},
-		{"alone", map[string]int{"a": 1000}, 0},
-		{"all the same", map[string]int{"a": 100, "b": 100, "c": 100, "d": 100}, 0},
-		{"one came back empty", map[string]int{"a": 400, "b": 399, "c": 399, "d": 0}, 100},
-		{"just at the bound", map[string]int{"a": 125, "b": 75}, 0},
-		{"just over the bound", map[string]int{"a": 126, "b": 74}, 26},
-		{"another one has more", map[string]int{"a": 400, "b": 401, "c": 0}, 0},
-		{"of two the first in the alphabet acts", map[string]int{"a": 300, "b": 300, "c": 0}, 100},
-		{"of two the other one acts", map[string]int{"a": 300, "A": 300, "c": 0}, 0},
-		{"too few to disturb anybody", map[string]int{"a": 15, "b": 0}, 0},
-		{"few, but worth it", map[string]int{"a": 16, "b": 0}, 8},
-		{"this one is empty", map[string]int{"a": 0, "b": 500}, 0},
-		{"all are empty", map[string]int{"a": 0, "b": 0}, 0},
+		{"nobody knows of anybody", nil, false, "", 0},
+		{"alone", map[string]int{"a": 1000}, false, "a", 0},
+		{"all the same", map[string]int{"a": 100, "b": 100, "c": 100, "d": 100}, false, "a", 0},
+		{"one came back empty", map[string]int{"a": 400, "b": 400, "c": 400, "d": 0}, true, "a", 100},
+		{"just at the bound", map[string]int{"a": 125, "b": 75}, false, "a", 25},
+		{"just over the bound", map[string]int{"a": 126, "b": 74}, true, "a", 26},
+		{"another one has more", map[string]int{"a": 400, "b": 401, "c": 0}, true, "b", 134},
+		{"of two the first in the alphabet", map[string]int{"b": 300, "a": 300, "c": 0}, true, "a", 100},
+		{"too few to disturb anybody", map[string]int{"a": 15, "b": 0}, false, "a", 7.5},
+		{"few, but worth it", map[string]int{"a": 16, "b": 0}, true, "a", 8},
+		{"all are empty", map[string]int{"a": 0, "b": 0}, false, "a", 0},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			if got := surplus("a", row.pods); got != row.want {
-				t.Errorf("surplus of %v is %d, want %d", row.pods, got, row.want)
+			s := spreadOf(row.pods)
+			if s.uneven() != row.uneven || s.fullest != row.fullest || s.surplus() != row.surplus {
+				t.Errorf("%+v: uneven %t, surplus %v", s, s.uneven(), s.surplus())
+			}
+			if s.uneven() && s.settled() {
+				t.Error("it is uneven and settled")
 			}
 		})
 	}
 }
 
-// Sending away the surplus never makes another gateway send it back, and ends.
+// Sending clients away ends, in minutes, with about as many at each gateway,
+// whatever it began with, though the balancer sends everybody anywhere; and no
+// more are sent away than that takes.
 func TestSurplusSettles(t *testing.T) {
-	pods := map[string]int{"a": 1000, "b": 900, "c": 0, "d": 10}
-	acted := 0
-	for round := 0; ; round++ {
-		if round > 1000 {
-			t.Fatalf("it goes on for ever: %v", pods)
-		}
-		actors := 0
-		for pod := range pods {
-			over := surplus(pod, pods)
-			if over == 0 {
-				continue
+	for _, row := range []struct {
+		name string
+		pods []int
+	}{
+		{"one of four was killed and came back", []int{667, 667, 666, 0}},
+		{"the last of a rollout is empty", []int{780, 640, 500, 80}},
+		{"from four to ten", []int{500, 500, 500, 500, 0, 0, 0, 0, 0, 0}},
+		{"two, and few clients", []int{40, 0}},
+		{"many clients", []int{10000, 10000, 10000, 0}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			random := rand.New(rand.NewPCG(1, uint64(len(row.pods))))
+			pods, deciders, total := map[string]int{}, map[string]*balance{}, 0
+			for i, n := range row.pods {
+				name := fmt.Sprintf("gateway-%d", i)
+				pods[name], deciders[name] = n, &balance{}
+				total += n
 			}
-			actors++
-			// The balancer spreads those who come back evenly: at worst for
-			// this, one after the other to all.
-			pods[pod] -= over
-			names := []string{"a", "b", "c", "d"}
-			for i := range over {
-				pods[names[i%len(names)]]++
+			names := slices.Sorted(maps.Keys(pods))
+			mean := float64(total) / float64(len(pods))
+			now, moved, settled := time.Now(), 0, time.Duration(0)
+			const step, after = 2 * time.Second, time.Minute
+			for at := time.Duration(0); at < 20*time.Minute; at += step {
+				actors := 0
+				seen := maps.Clone(pods)
+				for _, name := range names {
+					n := deciders[name].decide(now.Add(at), name, seen, after)
+					if n == 0 {
+						continue
+					}
+					if at < after {
+						t.Fatalf("%s acts after %v", name, at)
+					}
+					if float64(n) > max(1, surplusShare*float64(seen[name])*step.Seconds()) {
+						t.Fatalf("%s, which has %d, closes %d in %v", name, seen[name], n, step)
+					}
+					actors++
+					moved += n
+					pods[name] -= n
+					for range n {
+						pods[names[random.IntN(len(names))]]++
+					}
+				}
+				if actors > 1 {
+					t.Fatalf("%d act at once: %v", actors, seen)
+				}
+				if actors == 1 {
+					settled = at + step
+				}
 			}
-			acted += over
-			break
-		}
-		if actors == 0 {
-			break
-		}
+			t.Logf("%v after %v; %d of %d were sent away", pods, settled, moved, total)
+			if settled > 10*time.Minute {
+				t.Errorf("it took %v", settled)
+			}
+			if moved > 2*total {
+				t.Errorf("%d were sent away, of %d", moved, total)
+			}
+			for name, n := range pods {
+				// 0.22 to 0.27 of all, for four gateways and many clients.
+				if low, high := 0.88*mean-surplusLeast/2, 1.08*mean+surplusLeast/2; float64(n) < low || float64(n) > high {
+					t.Errorf("%s ends with %d, which is not from %.0f to %.0f", name, n, low, high)
+				}
+			}
+		})
 	}
-	if acted > 3000 {
-		t.Errorf("%d connections were moved to spread 1910: %v", acted, pods)
-	}
-	for pod, n := range pods {
-		if float64(n) > surplusFactor*1910/4+surplusLeast {
-			t.Errorf("%s keeps %d connections: %v", pod, n, pods)
+}
+
+// What mends itself in time is left alone.
+func TestSurplusThatPasses(t *testing.T) {
+	b, now := &balance{}, time.Now()
+	uneven, even := map[string]int{"a": 500, "b": 0}, map[string]int{"a": 250, "b": 250}
+	for at := range 120 {
+		counts := uneven
+		if at%50 == 49 {
+			counts = even
+		}
+		if n := b.decide(now.Add(time.Duration(at)*time.Second), "a", counts, time.Minute); n != 0 {
+			t.Fatalf("%d are sent away after %d s", n, at)
 		}
 	}
 }
