@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -80,7 +81,8 @@ func Serve(ctx context.Context, s Server) (err error) {
 			handler = withMetrics(metrics, handler)
 		}
 	}
-	main, err := s.listen(requests, s.Listener, s.Addr, handler)
+	var leaving atomic.Bool
+	main, err := s.listen(requests, s.Listener, s.Addr, withGoodbye(&leaving, handler))
 	if err != nil {
 		return err
 	}
@@ -125,6 +127,7 @@ func Serve(ctx context.Context, s Server) (err error) {
 	s.Log.Info("draining", "timeout", s.DrainTimeout.String())
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.DrainTimeout)
 	defer cancel()
+	leaving.Store(true)
 	for _, step := range s.Drain {
 		err = errors.Join(err, step(drain))
 	}
@@ -187,6 +190,19 @@ func (l *listening) close() error {
 	}
 	l.done.Wait()
 	return err
+}
+
+// withGoodbye lets clients and proxies take leave of their connections while the
+// drain still answers: each answer is the last on its connection. Were they
+// only closed at the end, some would just have sent another request there, and
+// a request that changes something is not sent twice.
+func withGoodbye(leaving *atomic.Bool, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if leaving.Load() && r.ProtoMajor == 1 && r.Header.Get("Upgrade") == "" {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func withMetrics(metrics, next http.Handler) http.Handler {

@@ -146,6 +146,46 @@ func TestServeDrains(t *testing.T) {
 
 // A drain that does not end, and a request that does not either, hold up the
 // stop only as long as is allowed.
+// Clients that keep their connection, and draw all the time, meet no closed one
+// when a server ends: each is told before that it sees its connection's last
+// answer.
+func TestServeTakesLeaveOfConnections(t *testing.T) {
+	draining, finish := make(chan struct{}), make(chan struct{})
+	addr, _, stop := started(t, Server{
+		Addr: "127.0.0.1:0", Handler: http.HandlerFunc(Livez),
+		Drain: []func(context.Context) error{func(context.Context) error { close(draining); <-finish; return nil }},
+	})
+	var kept http.Transport
+	defer kept.CloseIdleConnections()
+	put := func() *http.Response {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, addr, strings.NewReader("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := kept.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		return resp
+	}
+	if put().Close {
+		t.Error("the connection ends before the server does")
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- stop() }()
+	<-draining
+	if !put().Close {
+		t.Error("the client believes that it can go on on this connection")
+	}
+	close(finish)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestServeStopIsBounded(t *testing.T) {
 	inside := make(chan struct{})
 	addr, _, stop := started(t, Server{
