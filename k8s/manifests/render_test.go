@@ -71,6 +71,7 @@ func TestOverlaysConform(t *testing.T) {
 	if err != nil || len(overlays) < 2 {
 		t.Fatal(overlays, err)
 	}
+	overlays = append(overlays, "../testdata/everything")
 	for _, dir := range overlays {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			s, err := manifests.Render(dir)

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -45,6 +46,7 @@ func strangers() []peer {
 	return []peer{
 		dns, system, world,
 		pod("ingress", "ingress", map[string]string{"app": "controller"}, "pixel-playground/ingress", "allowed"),
+		pod("prometheus operator", "monitoring", map[string]string{"app": "prometheus"}, "pixel-playground/metrics", "allowed"),
 		pod("other", "other", map[string]string{"app": "websocket-gateway"}),
 		{name: "unknown", labels: map[string]string{"app": "unknown"}, address: netip.MustParseAddr("10.1.2.4")},
 	}
@@ -59,7 +61,7 @@ func allowed(s *manifests.Set) []string {
 	}
 	open := []string{"ingress"}
 	if slices.ContainsFunc(s.Services, func(service *corev1.Service) bool { return service.Spec.Type == corev1.ServiceTypeNodePort }) {
-		open = append(open, "world", "other", "DNS", "kube-system") // whoever can reach a node
+		open = append(open, "world", "other", "DNS", "kube-system", "prometheus operator") // whoever can reach a node
 	}
 	ports := map[string]string{"gateway": ":3002", "api": ":3001", "frontend": ":3000"}
 	for _, from := range open {
@@ -67,13 +69,12 @@ func allowed(s *manifests.Set) []string {
 			flows = append(flows, from+" → "+to+port)
 		}
 	}
-	for _, w := range s.Workloads() {
-		switch w.Meta.Name {
-		case "load":
-			for to, port := range ports {
-				flows = append(flows, "load → "+to+port)
-			}
-			flows = append(flows, "load → DNS:53/UDP", "load → DNS:53/TCP")
+	for to, port := range ports {
+		if slices.ContainsFunc(s.Jobs, func(j *batchv1.Job) bool { return j.Name == "load" }) {
+			flows = append(flows, "load → "+to+port, "load → DNS:53/UDP", "load → DNS:53/TCP")
+		}
+		if len(s.PodMonitors) > 0 {
+			flows = append(flows, "prometheus operator → "+to+":9464")
 		}
 	}
 	return flows

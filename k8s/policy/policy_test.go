@@ -52,6 +52,7 @@ func TestOverlays(t *testing.T) {
 	if err != nil || len(overlays) < 2 {
 		t.Fatal(overlays, err)
 	}
+	overlays = append(overlays, "../testdata/everything")
 	for _, dir := range overlays {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			s := render(t, dir)
@@ -116,6 +117,13 @@ var broken = []struct {
 	}},
 	{"just the known flows are allowed", "world → gateway:9464 is allowed", "../overlays/local", func(s *manifests.Set) {
 		policy(s, "nodeport").Spec.Ingress[0].Ports = nil
+	}},
+	{"just the known flows are allowed", "load → redis:6379 is allowed", "../testdata/everything", func(s *manifests.Set) {
+		policy(s, "load").Spec.Egress[0].To, policy(s, "load").Spec.Egress[0].Ports = nil, nil
+		policy(s, "redis").Spec.Ingress[0].From[0].PodSelector.MatchExpressions[0].Values[0] = "load"
+	}},
+	{"just the known flows are allowed", "prometheus operator → api:9464 is needed", "../testdata/everything", func(s *manifests.Set) {
+		s.Policies = slices.DeleteFunc(s.Policies, func(p *networkingv1.NetworkPolicy) bool { return p.Name == "metrics" })
 	}},
 	{"just the known flows are allowed", "api → world:443 is allowed", "", func(s *manifests.Set) {
 		policy(s, "api").Spec.Egress[1].To[0].PodSelector = nil
