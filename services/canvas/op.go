@@ -28,8 +28,8 @@ type AuthorID uint64
 // (8 bytes) and flags (1 byte). The zero Trace is no context.
 type Trace [25]byte
 
-// Sampled tells whether the trace is recorded.
-func (t *Trace) Sampled() bool { return t[24]&1 != 0 }
+// Sampled tells whether the context says that its trace is recorded.
+func (t Trace) Sampled() bool { return t[24]&0x01 != 0 }
 
 // Op is one change of a canvas, as it was sent by its author.
 type Op struct {

@@ -180,7 +180,7 @@ func (s *service) createCanvas(w http.ResponseWriter, r *http.Request) (int, can
 	case err != nil:
 		return 0, canvasMeta{}, err
 	case created:
-		s.log.Info("a canvas was created", "canvas", id, "width", meta.Spec.Width, "height", meta.Spec.Height)
+		s.log.InfoContext(ctx, "a canvas was created", "canvas", id, "width", meta.Spec.Width, "height", meta.Spec.Height)
 		w.Header().Set("Location", "/api/canvases/"+id)
 		return http.StatusCreated, metaOf(id, meta), nil
 	case !asked.fits(meta.Spec):

@@ -12,6 +12,7 @@ import (
 	"github.com/cloud-pixel/playground/services/canvas"
 	"github.com/cloud-pixel/playground/services/internal/replica"
 	"github.com/cloud-pixel/playground/services/internal/store"
+	"github.com/cloud-pixel/playground/services/internal/tracing"
 )
 
 // checkpointer keeps checkpoints of canvases near the head of their logs, and
@@ -27,6 +28,7 @@ type checkpointer struct {
 	pool    *replica.Pool
 	metrics *metrics
 	log     *slog.Logger
+	tracer  *tracing.Tracer
 	o       checkpointerOptions
 
 	saving chan struct{} // held by who writes: encoding must not take all processors
@@ -64,9 +66,9 @@ func (o checkpointerOptions) lookEvery() time.Duration {
 	return min(max(2*o.interval, 100*time.Millisecond), 10*time.Second)
 }
 
-func newCheckpointer(s *store.Store, p *replica.Pool, m *metrics, log *slog.Logger, o checkpointerOptions) *checkpointer {
+func newCheckpointer(s *store.Store, p *replica.Pool, m *metrics, log *slog.Logger, tracer *tracing.Tracer, o checkpointerOptions) *checkpointer {
 	return &checkpointer{
-		store: s, pool: p, metrics: m, log: log, o: o,
+		store: s, pool: p, metrics: m, log: log, tracer: tracer, o: o,
 		saving: make(chan struct{}, 1), followers: make(map[string]*follower),
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/cloud-pixel/playground/services/canvas"
 	"github.com/cloud-pixel/playground/services/internal/replica"
 	"github.com/cloud-pixel/playground/services/internal/store"
+	"github.com/cloud-pixel/playground/services/internal/tracing"
 	"github.com/cloud-pixel/playground/services/protocol"
 )
 
@@ -161,7 +162,7 @@ func (s *service) reset(w http.ResponseWriter, r *http.Request, id, message stri
 		at, err := s.submit(ctx, r, c, canvas.Op{Kind: canvas.Reset, Color: c.Replica.Spec().Background})
 		if err == nil {
 			w.Header().Set("Pixel-Position", at.position.String())
-			s.log.Info("a canvas was reset", "canvas", id, "position", at.position.String())
+			s.log.InfoContext(ctx, "a canvas was reset", "canvas", id, "position", at.position.String())
 		}
 		return err
 	})
@@ -198,7 +199,10 @@ type appended struct {
 // submit brings operations into the log, in order, and waits until they are
 // there. An error other than of time means that at least one certainly is not.
 func (s *service) submit(ctx context.Context, r *http.Request, c *replica.Canvas, ops ...canvas.Op) (appended, error) {
-	trace, _ := protocol.ParseTraceparent(r.Header.Get("traceparent"))
+	trace := tracing.FromContext(ctx) // of the request's span
+	if trace == (canvas.Trace{}) {
+		trace, _ = protocol.ParseTraceparent(r.Header.Get("traceparent"))
+	}
 	p := &pendingWrite{left: len(ops), done: make(chan struct{})}
 	pixels := 0
 	for i := range ops {

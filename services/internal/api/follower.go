@@ -11,6 +11,7 @@ import (
 	"github.com/cloud-pixel/playground/services/canvas"
 	"github.com/cloud-pixel/playground/services/internal/replica"
 	"github.com/cloud-pixel/playground/services/internal/store"
+	"github.com/cloud-pixel/playground/services/internal/tracing"
 )
 
 // follower watches how far the checkpoint of one canvas is behind, and renews
@@ -23,6 +24,7 @@ type follower struct {
 
 	// Owned by run.
 	replica   *replica.Replica
+	traces    *traces
 	base      *store.Checkpoint // the one that this process saved last, if it is still the stored one
 	leaseAt   time.Time         // when to ask for the lease again
 	markAt    time.Time         // when to look at the stored checkpoint again
@@ -78,7 +80,7 @@ func (f *follower) run(ctx context.Context) {
 		return // the next look at the active canvases tries again
 	}
 	defer c.Release()
-	f.replica = c.Replica
+	f.replica, f.traces = c.Replica, &attachedTo(c).traces
 	defer f.end(ctx)
 	for ctx.Err() == nil && f.replica.Err() == nil {
 		f.step(ctx)
@@ -188,6 +190,8 @@ func (f *follower) save(ctx context.Context) {
 	call, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	frozen, at, stamp := f.replica.Freeze()
+	call, span := f.c.tracer.Checkpoint(call, f.id, f.covered(at.Seq))
+	defer span.End()
 	checkpoint := &store.Checkpoint{Position: at, Time: stamp, Grid: frozen}
 	if !frozen.Sound() {
 		// Stored, it could not be loaded by anybody: better none than this one.
@@ -204,11 +208,13 @@ func (f *follower) save(ctx context.Context) {
 		// Another process was faster, or a new epoch began. What is stored now
 		// says how to go on.
 		f.c.metrics.checkpoints.WithLabelValues(checkpointConflict).Inc()
+		span.Fail(checkpointConflict, err)
 		f.base, f.markAt = nil, time.Time{}
 		return
 	case err != nil:
 		f.c.metrics.checkpoints.WithLabelValues(checkpointFailed).Inc()
-		f.log.Warn("a checkpoint could not be written", "position", at.String(), "error", err)
+		span.Fail(checkpointFailed, err)
+		f.log.WarnContext(call, "a checkpoint could not be written", "position", at.String(), "error", err)
 		f.base, f.markAt = nil, time.Time{} // it may have been written all the same
 		f.notBefore = start.Add(f.c.o.interval)
 		return
@@ -219,6 +225,16 @@ func (f *follower) save(ctx context.Context) {
 	f.trim(call, at)
 }
 
+// covered is what a checkpoint at the position covers.
+func (f *follower) covered(at uint64) tracing.Covered {
+	c := tracing.Covered{Last: at}
+	f.mu.Lock()
+	c.First = min(f.saved.Seq+1, at)
+	f.mu.Unlock()
+	c.Sampled, c.Dropped = f.traces.take(at)
+	return c
+}
+
 // trim drops what the checkpoint has from the log.
 func (f *follower) trim(ctx context.Context, at canvas.Position) {
 	removed, err := f.c.store.Trim(ctx, f.id)
@@ -227,7 +243,7 @@ func (f *follower) trim(ctx context.Context, at canvas.Position) {
 	}
 	entries, _, infoErr := f.c.store.LogInfo(ctx, f.id)
 	if err = errors.Join(err, infoErr); err != nil {
-		f.log.Warn("the log could not be trimmed", "error", err)
+		f.log.WarnContext(ctx, "the log could not be trimmed", "error", err)
 		f.mu.Lock()
 		entries = f.entries
 		f.mu.Unlock()

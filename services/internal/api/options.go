@@ -18,9 +18,10 @@ type Options struct {
 	Listener  net.Listener
 	Pod       string
 	Log       config.Log
+	Export    config.Telemetry
 	Redis     config.Redis
 	Canvases  config.Canvases
-	Telemetry *telemetry.Telemetry // nil: made from Pod and Log
+	Telemetry *telemetry.Telemetry // nil: made from Pod, Log and Export
 	// OnReady is called when the api listens; debug is nil without a debug
 	// address.
 	OnReady func(addr, debug net.Addr)
@@ -59,6 +60,7 @@ func OptionsFrom(r *config.Reader) Options {
 		Listen:   config.ListenFrom(r, 3001),
 		Pod:      r.Pod(),
 		Log:      config.LogFrom(r),
+		Export:   config.TelemetryFrom(r),
 		Redis:    config.RedisFrom(r),
 		Canvases: config.CanvasesFrom(r),
 

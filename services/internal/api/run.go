@@ -31,7 +31,11 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	t := o.Telemetry
 	if t == nil {
-		t = telemetry.New("api", o.Pod, telemetry.WithLogger(telemetry.NewLogger(o.Log.Level, o.Log.Format, os.Stderr)))
+		t, err = telemetry.Start(ctx, "api", o.Pod, o.Export, telemetry.NewLogger(o.Log.Level, o.Log.Format, os.Stderr))
+		if err != nil {
+			return err
+		}
+		defer t.Close(ctx)
 	}
 	if o.ResetToken == "" {
 		t.Logger.Warn("everybody may reset canvases: RESET_TOKEN is not set")
@@ -44,7 +48,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		URL: o.Redis.URL, Username: o.Redis.Username, Password: o.Redis.Password,
 		LogCap: o.MaxLog, Retention: o.Retention,
 		DialTimeout: o.Redis.DialTimeout, ReadTimeout: o.Redis.Timeout, WriteTimeout: o.Redis.Timeout,
-		Logger: t.Logger, Registerer: t.Registry,
+		Logger: t.Logger, Registerer: t.Registry, TracerProvider: t.Provider(),
 	})
 	if err != nil {
 		return err
@@ -65,13 +69,13 @@ func Run(ctx context.Context, o Options) (err error) {
 	s.pool = replica.NewPool(replica.PoolOptions{
 		Replica: replica.Options{
 			Source: replica.FromStore(redis), Rescue: rescue.save,
-			Metrics: replica.NewMetrics(t.Registry), Logger: t.Logger,
+			Metrics: replica.NewMetrics(t.Registry), Logger: t.Logger, Tracer: t.Tracer,
 		},
 		Permanent: permanent,
 		Observe:   s.observe,
 	})
 	s.health = &health{ping: redis.Ping, caughtUp: s.pool.Ready, log: t.Logger}
-	checkpoints := newCheckpointer(redis, s.pool, m, t.Logger, checkpointerOptions{
+	checkpoints := newCheckpointer(redis, s.pool, m, t.Logger, t.Tracer, checkpointerOptions{
 		owner: o.Pod + "/" + rand.Text()[:8], permanent: permanent,
 		interval: o.CheckpointInterval, operations: o.CheckpointOperations,
 	})
@@ -91,7 +95,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer start(ctx, checkpoints.run)()
 
 	err = httpkit.Serve(ctx, httpkit.Server{
-		Addr: o.Addr, Listener: o.Listener, Handler: handler,
+		Addr: o.Addr, Listener: o.Listener, Handler: httpkit.Trace(t.Provider(), handler),
 		Gatherer: t.Registry, MetricsAddr: o.MetricsAddr, DebugAddr: o.DebugAddr, State: s.state,
 		OnReady: o.OnReady, Drain: []func(context.Context) error{s.drain},
 		DrainTimeout: o.DrainTimeout, WriteTimeout: writeTimeout, Log: t.Logger,

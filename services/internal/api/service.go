@@ -12,6 +12,7 @@ import (
 	"github.com/cloud-pixel/playground/services/canvas"
 	"github.com/cloud-pixel/playground/services/internal/replica"
 	"github.com/cloud-pixel/playground/services/internal/store"
+	"github.com/cloud-pixel/playground/services/internal/tracing"
 	"github.com/cloud-pixel/playground/services/protocol"
 )
 
@@ -47,15 +48,21 @@ const (
 type attached struct {
 	writes   *lastWrites
 	pictures *pictures
+	traces   traces
 	noted    atomic.Int64 // when the canvas was noted as active, ns since 1970
 }
 
 func (a *attached) Restarted(at canvas.Position, spec canvas.Spec, recent []*canvas.Entry) {
 	a.writes.restart(at, spec, recent)
+	a.traces.clear()
 }
-func (a *attached) Applied(e *canvas.Entry) { a.writes.apply(e) }
-func (a *attached) Reachable(bool)          {}
-func (a *attached) Stopped(error)           {} // the pool's canvas tells its readers
+func (a *attached) Applied(e *canvas.Entry, span *tracing.Span) {
+	a.writes.apply(e)
+	a.traces.add(e)
+	span.End()
+}
+func (a *attached) Reachable(bool) {}
+func (a *attached) Stopped(error)  {} // the pool's canvas tells its readers
 
 func (s *service) observe(c *replica.Canvas) replica.Observer {
 	a := &attached{writes: newLastWrites(maxWrites), pictures: &pictures{}}

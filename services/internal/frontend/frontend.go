@@ -19,13 +19,17 @@ var errDraining = errors.New("draining")
 
 // Run serves the page until ctx ends, then stops within o.DrainTimeout. A stop
 // that was asked for and went well is nil.
-func Run(ctx context.Context, o Options) error {
+func Run(ctx context.Context, o Options) (err error) {
 	if err := o.Validate(); err != nil {
 		return err
 	}
 	t := o.Telemetry
 	if t == nil {
-		t = telemetry.New("frontend", o.Pod, telemetry.WithLogger(telemetry.NewLogger(o.Log.Level, o.Log.Format, os.Stderr)))
+		t, err = telemetry.Start(ctx, "frontend", o.Pod, o.Export, telemetry.NewLogger(o.Log.Level, o.Log.Format, os.Stderr))
+		if err != nil {
+			return err
+		}
+		defer t.Close(ctx)
 	}
 	s, err := newSite(web.Files, o.WSURL, o.APIURL, NewMetrics(t.Registry))
 	if err != nil {
@@ -36,7 +40,7 @@ func Run(ctx context.Context, o Options) error {
 	httpkit.ReadyGauge(t.Registry, readiness(&draining))
 	handler := secure(o.WSURL, o.APIURL, m.Wrap(m.Recover(t.Logger, s.routes(readiness(&draining)))))
 	return httpkit.Serve(ctx, httpkit.Server{
-		Addr: o.Addr, Listener: o.Listener, Handler: handler,
+		Addr: o.Addr, Listener: o.Listener, Handler: httpkit.Trace(t.Provider(), handler),
 		Gatherer: t.Registry, MetricsAddr: o.MetricsAddr, DebugAddr: o.DebugAddr,
 		OnReady:      o.OnReady,
 		Drain:        []func(context.Context) error{drain(&draining, o.DrainDelay)},

@@ -29,10 +29,11 @@ type Options struct {
 	// DrainTimeout bounds the whole stop (0: 20 s).
 	DrainDelay, DrainTimeout time.Duration
 	// Telemetry to report through. When nil, Run makes it from Pod, this
-	// process's name among its equals, and Log.
+	// process's name among its equals, Log and Export.
 	Telemetry *telemetry.Telemetry
 	Pod       string
 	Log       config.Log
+	Export    config.Telemetry
 	// WSURL is where the page finds a gateway, APIURL where it finds an api:
 	// absolute, or a path on the page's own origin, or another port of its own
 	// host (:3002/ws), or empty: the page's own origin, as behind one ingress.
@@ -49,7 +50,7 @@ func OptionsFrom(r *config.Reader) Options {
 	return Options{
 		Addr: l.Addr, MetricsAddr: l.MetricsAddr, DebugAddr: l.DebugAddr,
 		DrainDelay: l.DrainDelay, DrainTimeout: l.DrainTimeout,
-		Pod: r.Pod(), Log: config.LogFrom(r),
+		Pod: r.Pod(), Log: config.LogFrom(r), Export: config.TelemetryFrom(r),
 		WSURL: r.String("WS_URL", "", "Where browsers find a gateway, as wss://ws.example.org/ws, or :3002/ws for another port of the page's own host. Empty: /ws of the page's own origin.",
 			func(s string) error { return checkURL(s, "ws", "wss", "http", "https") }),
 		APIURL: r.String("API_URL", "", "Where browsers find an api, as https://api.example.org, or :3001. Empty: /api of the page's own origin.",

@@ -13,6 +13,7 @@ import (
 	"github.com/cloud-pixel/playground/services/internal/hub"
 	"github.com/cloud-pixel/playground/services/internal/replica"
 	"github.com/cloud-pixel/playground/services/internal/store"
+	"github.com/cloud-pixel/playground/services/internal/tracing"
 	"github.com/cloud-pixel/playground/services/protocol"
 	"github.com/gorilla/websocket"
 	"golang.org/x/time/rate"
@@ -281,10 +282,13 @@ func (c *conn) hello(m protocol.Hello) {
 // draw submits an operation to the log, or refuses it.
 func (c *conn) draw(now time.Time, d *protocol.Draw, inTime bool, wait time.Duration) {
 	c.gateway.metrics.operations.Inc()
-	refusal, excused := c.try(now, d, inTime, wait)
+	var span *tracing.Span
+	span, d.Trace = c.gateway.tracer.Draw(d.Trace, now, c.room.canvas.ID, d.Number, len(d.Pixels))
+	refusal, excused := c.try(now, d, span, inTime, wait)
 	if refusal == nil {
 		return
 	}
+	span.Fail(refusal.Code.String(), nil)
 	c.gateway.metrics.turnedAway[refusal.Code].Inc()
 	c.pace()
 	if excused {
@@ -296,18 +300,19 @@ func (c *conn) draw(now time.Time, d *protocol.Draw, inTime bool, wait time.Dura
 
 // try submits an operation if it is its turn. excused: it is refused only for
 // being under way behind a refused one.
-func (c *conn) try(now time.Time, d *protocol.Draw, inTime bool, wait time.Duration) (refusal *protocol.Refusal, excused bool) {
+func (c *conn) try(now time.Time, d *protocol.Draw, span *tracing.Span, inTime bool, wait time.Duration) (refusal *protocol.Refusal, excused bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock() // also in a panic: others ask for this lock
 	c.started = true
 	if refusal = c.sequence.admit(d.Number); refusal != nil {
 		return refusal, c.sequence.excused()
 	}
-	return c.submit(now, d, inTime, wait), false
+	return c.submit(now, d, span, inTime, wait), false
 }
 
-// submit is called with the lock held.
-func (c *conn) submit(now time.Time, d *protocol.Draw, inTime bool, wait time.Duration) *protocol.Refusal {
+// submit is called with the lock held. The span ends with the outcome of the
+// operation; or by the caller, when it is refused here.
+func (c *conn) submit(now time.Time, d *protocol.Draw, span *tracing.Span, inTime bool, wait time.Duration) *protocol.Refusal {
 	l, ttl := &c.numbered, sessionTTL
 	if d.Number == 0 {
 		l = &c.private
@@ -321,6 +326,7 @@ func (c *conn) submit(now time.Time, d *protocol.Draw, inTime bool, wait time.Du
 			// is on the way. Refusing it would hold up what comes after it, for
 			// an operation that its client may never send again.
 			c.gateway.metrics.repeated.Inc()
+			span.End()
 			return nil
 		}
 		return c.sequence.refuse(d.Number, code, retryAfter)
@@ -347,6 +353,7 @@ func (c *conn) submit(now time.Time, d *protocol.Draw, inTime bool, wait time.Du
 			},
 		},
 		Owner: c,
+		Span:  span,
 	}
 	if err := c.room.canvas.Writer.Submit(s, func() uint64 { return l.last + 1 }); err != nil {
 		if errors.Is(err, replica.ErrClosed) {
@@ -397,6 +404,7 @@ func (c *conn) Appended(s *replica.Submission, state store.SessionState, at *sto
 	if first {
 		c.out.Send(ack)
 	}
+	s.Span.Acknowledged(state.Seq, at.Count == 0)
 	// Not before: a drain closes the connection when nothing waits any more.
 	c.mu.Lock()
 	c.settle(s)
@@ -423,6 +431,7 @@ func (c *conn) Refused(s *replica.Submission, err error) {
 	refusal := c.sequence.refuse(number, code, retry)
 	c.mu.Unlock()
 	c.gateway.metrics.turnedAway[code].Inc()
+	s.Span.Fail(code.String(), err)
 	c.refuse(refusal)
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/cloud-pixel/playground/services/internal/replica"
 	"github.com/cloud-pixel/playground/services/internal/store"
 	"github.com/cloud-pixel/playground/services/internal/telemetry"
+	"github.com/cloud-pixel/playground/services/internal/tracing"
 	"github.com/gorilla/websocket"
 )
 
@@ -24,6 +25,7 @@ import (
 type Gateway struct {
 	o            Options
 	logger       *slog.Logger
+	tracer       *tracing.Tracer
 	metrics      *metrics
 	store        *store.Store
 	pool         *replica.Pool
@@ -51,9 +53,13 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	if o.Telemetry == nil {
-		o.Telemetry = telemetry.New("gateway", o.Pod, telemetry.WithLogger(telemetry.NewLogger(o.Log.Level, o.Log.Format, os.Stderr)))
+		o.Telemetry, err = telemetry.Start(ctx, "gateway", o.Pod, o.Export, telemetry.NewLogger(o.Log.Level, o.Log.Format, os.Stderr))
+		if err != nil {
+			return err
+		}
+		defer o.Telemetry.Close(ctx)
 	}
-	g := &Gateway{o: o, logger: o.Telemetry.Logger, writeBuffers: &sync.Pool{}}
+	g := &Gateway{o: o, logger: o.Telemetry.Logger, tracer: o.Telemetry.Tracer, writeBuffers: &sync.Pool{}}
 	registry := o.Telemetry.Registry
 	g.metrics = newMetrics(registry)
 	if o.RatePerAddress > 0 {
@@ -65,7 +71,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	g.store, err = store.Open(store.Options{
 		URL: o.Redis.URL, Username: o.Redis.Username, Password: o.Redis.Password,
 		DialTimeout: o.Redis.DialTimeout, ReadTimeout: o.Redis.Timeout, WriteTimeout: o.Redis.Timeout,
-		LogCap: o.MaxLog, Logger: g.logger, Registerer: registry,
+		LogCap: o.MaxLog, Logger: g.logger, Registerer: registry, TracerProvider: o.Telemetry.Provider(),
 	})
 	if err != nil {
 		return err
@@ -79,7 +85,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		permanent[c.ID] = c.Spec
 	}
 	g.pool = replica.NewPool(replica.PoolOptions{
-		Replica:   replica.Options{Source: replica.FromStore(g.store), Metrics: replica.NewMetrics(registry), Logger: g.logger},
+		Replica:   replica.Options{Source: replica.FromStore(g.store), Metrics: replica.NewMetrics(registry), Logger: g.logger, Tracer: g.tracer},
 		Writer:    replica.WriterOptions{MaxQueue: o.MaxQueue},
 		Permanent: permanent,
 		Observe: func(c *replica.Canvas) replica.Observer {
@@ -116,7 +122,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	requests := httpkit.NewMetrics(registry)
 	return httpkit.Serve(ctx, httpkit.Server{
 		Addr: o.Addr, Listener: o.Listener, MetricsAddr: o.MetricsAddr, DebugAddr: o.DebugAddr,
-		Handler:  requests.Wrap(requests.Recover(g.logger, all)),
+		Handler:  httpkit.Trace(o.Telemetry.Provider(), requests.Wrap(requests.Recover(g.logger, all))),
 		Gatherer: registry, State: g.state, OnReady: o.OnReady,
 		Drain: []func(context.Context) error{g.announce, g.disperse}, DrainTimeout: o.DrainTimeout,
 		Log: g.logger,

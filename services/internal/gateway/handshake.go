@@ -17,6 +17,7 @@ import (
 	"github.com/cloud-pixel/playground/services/internal/hub"
 	"github.com/cloud-pixel/playground/services/internal/replica"
 	"github.com/cloud-pixel/playground/services/internal/store"
+	"github.com/cloud-pixel/playground/services/internal/tracing"
 	"github.com/cloud-pixel/playground/services/protocol"
 	"github.com/gorilla/websocket"
 )
@@ -26,6 +27,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	refuse := func(outcome string, status int, text string, retryAfter time.Duration) {
 		g.metrics.handshakes[outcome].Inc()
+		tracing.Note(r.Context(), tracing.KeyOutcome.String(outcome))
 		if retryAfter > 0 {
 			httpkit.SetRetryAfter(w, retryAfter)
 		}
@@ -81,6 +83,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		g.metrics.handshakes[outcomeNotFound].Inc()
+		tracing.Note(r.Context(), tracing.KeyOutcome.String(outcomeNotFound))
 		g.upgradeToClose(w, r, protocol.CloseNotFound, "no such canvas")
 		return
 	case err != nil:
@@ -103,11 +106,18 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ws, socket, err := g.upgrade(w, r)
 	if err != nil {
 		g.metrics.handshakes[outcomeFailed].Inc()
+		tracing.Note(r.Context(), tracing.KeyOutcome.String(outcomeFailed))
 		return // the library has answered
 	}
 	opened = true
 	g.metrics.handshakes[outcomeOpened].Inc()
 	g.metrics.handshake.Observe(time.Since(start).Seconds())
+	codec := "json"
+	if ws.Subprotocol() == protocol.Subprotocol {
+		codec = "binary"
+	}
+	tracing.Note(r.Context(), tracing.KeyOutcome.String(outcomeOpened), tracing.KeyCanvas.String(room.canvas.ID),
+		tracing.KeyResumption.String(string(how)), tracing.KeyCodec.String(codec))
 	done := func() {
 		held.Release()
 		release()

@@ -19,9 +19,10 @@ type Options struct {
 	Listener  net.Listener
 	Pod       string
 	Log       config.Log
+	Export    config.Telemetry
 	Redis     config.Redis
 	Canvases  config.Canvases
-	Telemetry *telemetry.Telemetry // nil: made from Pod and Log
+	Telemetry *telemetry.Telemetry // nil: made from Pod, Log and Export
 	// OnReady is called when the gateway listens; debug is nil without a debug
 	// address.
 	OnReady func(addr, debug net.Addr)
@@ -74,6 +75,7 @@ func OptionsFrom(r *config.Reader) Options {
 		Listen:   config.ListenFrom(r, 3002),
 		Pod:      r.Pod(),
 		Log:      config.LogFrom(r),
+		Export:   config.TelemetryFrom(r),
 		Redis:    config.RedisFrom(r),
 		Canvases: config.CanvasesFrom(r),
 

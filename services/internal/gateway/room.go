@@ -9,6 +9,7 @@ import (
 	"github.com/cloud-pixel/playground/services/canvas"
 	"github.com/cloud-pixel/playground/services/internal/hub"
 	"github.com/cloud-pixel/playground/services/internal/replica"
+	"github.com/cloud-pixel/playground/services/internal/tracing"
 	"github.com/cloud-pixel/playground/services/protocol"
 	"golang.org/x/sync/singleflight"
 )
@@ -47,7 +48,10 @@ func (r *room) Restarted(at canvas.Position, spec canvas.Spec, recent []*canvas.
 }
 
 // Applied implements [replica.Observer].
-func (r *room) Applied(e *canvas.Entry) { r.hub.Publish(e) }
+func (r *room) Applied(e *canvas.Entry, span *tracing.Span) {
+	r.hub.Trace(e.Last(), span)
+	r.hub.Publish(e)
+}
 
 // Reachable implements [replica.Observer].
 func (r *room) Reachable(bool) { r.tellState() }

@@ -118,7 +118,9 @@ func (f *Flusher) Run(ctx context.Context) {
 func (f *Flusher) round(h *Hub) (walked bool) {
 	h.mu.Lock()
 	walked = h.walk
+	var traced []tracedEntry
 	if walked {
+		traced = h.takeTraced()
 		f.walk = append(f.walk[:0], h.conns...)
 		for _, c := range h.dirty {
 			c.queued = false
@@ -136,8 +138,22 @@ func (f *Flusher) round(h *Hub) (walked bool) {
 	for _, c := range f.walk {
 		f.serve(h, c)
 	}
+	for _, t := range traced {
+		t.delivered(f.walk)
+	}
 	clear(f.walk)
 	return walked
+}
+
+// delivered ends the span of an entry after a round.
+func (t tracedEntry) delivered(to []*Conn) {
+	recipients := 0
+	for _, c := range to {
+		if c.cursor.Load() >= t.last {
+			recipients++
+		}
+	}
+	t.span.Delivered(recipients, len(to)-recipients)
 }
 
 // plan is one write.

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/cloud-pixel/playground/services/canvas"
+	"github.com/cloud-pixel/playground/services/internal/tracing"
 	"github.com/cloud-pixel/playground/services/protocol"
 )
 
@@ -42,6 +43,7 @@ type Hub struct {
 	count    shared // only how many; newer than presence, or empty
 	status   shared
 	pictures pictures
+	traced   []tracedEntry // that are not written yet
 
 	chunks []*chunk // the flusher's; see chunk.go
 	// pieces are the frames of the operation that was sent in pieces last.
@@ -103,6 +105,47 @@ func (h *Hub) Publish(e *canvas.Entry) {
 	h.walk = true
 	h.mu.Unlock()
 	h.flusher.wake(h)
+}
+
+// tracedEntry is an entry whose span ends when it is written to all connections.
+type tracedEntry struct {
+	last uint64
+	span *tracing.Span
+}
+
+// maxTraced bounds the entries that are traced at a time; the others' spans end
+// when they are published.
+const maxTraced = 1024
+
+// Trace has the span of the entry that ends at position last, and is published
+// next, end when the flusher has been round all connections with it.
+func (h *Hub) Trace(last uint64, span *tracing.Span) {
+	if span == nil {
+		return
+	}
+	h.mu.Lock()
+	full := len(h.traced) >= maxTraced
+	if !full {
+		h.traced = append(h.traced, tracedEntry{last, span})
+	}
+	h.mu.Unlock()
+	if full {
+		span.End()
+	}
+}
+
+// takeTraced removes those of the traced entries that are published. Called with
+// the lock held.
+func (h *Hub) takeTraced() []tracedEntry {
+	n := 0
+	for n < len(h.traced) && h.traced[n].last <= h.head {
+		n++
+	}
+	taken := h.traced[:n:n]
+	if h.traced = h.traced[n:]; len(h.traced) == 0 {
+		h.traced = nil
+	}
+	return taken
 }
 
 // Extend adds entries before the oldest that is held, for clients that want to
@@ -178,6 +221,10 @@ func (h *Hub) Close() {
 	h.pieces.of, h.pieces.frames = nil, nil
 	h.epoch = canvas.Epoch{}
 	h.metrics.remove(h)
+	for _, t := range h.traced {
+		t.span.End()
+	}
+	h.traced = nil
 }
 
 // Position returns the position up to which entries were published.

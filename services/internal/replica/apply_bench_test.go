@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/cloud-pixel/playground/services/canvas"
+	"github.com/cloud-pixel/playground/services/internal/store"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -23,7 +24,7 @@ func BenchmarkReceive(b *testing.B) {
 			for n := uint64(0); b.Loop(); n++ {
 				entry.First = r.pos.Seq + 1
 				entry.Ops[0].Pixels[0].Color = canvas.Color(n & 0xFFFFFF)
-				r.receive(b.Context(), entry)
+				r.receive(b.Context(), store.Event{Kind: store.Live, Entry: entry})
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*size), "ns/operation")
 			if r.pos.Seq != uint64(b.N*size) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cloud-pixel/playground/services/canvas"
 	"github.com/cloud-pixel/playground/services/internal/store"
+	"github.com/cloud-pixel/playground/services/internal/tracing"
 	"github.com/cloud-pixel/playground/services/protocol"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -366,7 +367,8 @@ func (w *witness) Restarted(at canvas.Position, spec canvas.Spec, recent []*canv
 	}
 }
 
-func (w *witness) Applied(e *canvas.Entry) {
+func (w *witness) Applied(e *canvas.Entry, span *tracing.Span) {
+	defer span.End()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if e.First != w.at.Seq+1 {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cloud-pixel/playground/services/canvas"
 	"github.com/cloud-pixel/playground/services/internal/store"
+	"github.com/cloud-pixel/playground/services/internal/tracing"
 )
 
 // errMoved: the log changed its epoch while it was being read.
@@ -226,6 +227,7 @@ func (r *Replica) install(l *loader) {
 // catchUp reads what is missing from the log.
 func (r *Replica) catchUp(ctx context.Context) {
 	for r.pos.Seq < r.target {
+		asked := time.Now()
 		call, cancel := context.WithTimeout(ctx, r.o.CallTimeout)
 		entries, head, err := r.o.Source.Read(call, r.o.ID, r.pos.Seq, r.o.ReadLimit)
 		cancel()
@@ -239,7 +241,7 @@ func (r *Replica) catchUp(ctx context.Context) {
 				return
 			}
 			r.o.Metrics.repairs.Add(float64(len(e.Ops)))
-			r.apply(e)
+			r.apply(e, asked, tracing.Log)
 		}
 		switch {
 		case errors.Is(err, store.ErrTrimmed):

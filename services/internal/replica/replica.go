@@ -10,6 +10,7 @@ import (
 
 	"github.com/cloud-pixel/playground/services/canvas"
 	"github.com/cloud-pixel/playground/services/internal/store"
+	"github.com/cloud-pixel/playground/services/internal/tracing"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -47,6 +48,9 @@ type Options struct {
 	Series  bool
 	Metrics *Metrics
 	Logger  *slog.Logger
+	// Tracer starts the spans of appends and of entries that arrive; nil starts
+	// none.
+	Tracer *tracing.Tracer
 }
 
 func (o *Options) setDefaults() {
@@ -302,7 +306,7 @@ func (r *Replica) Run(ctx context.Context) {
 			case store.Live:
 				r.o.Metrics.live.Inc()
 				if r.isLoaded {
-					r.receive(ctx, event.Entry)
+					r.receive(ctx, event)
 				}
 			case store.Unreadable:
 				r.unreadable(event.Err)
@@ -357,7 +361,8 @@ func (r *Replica) overdue(ctx context.Context) {
 }
 
 // receive handles a live message.
-func (r *Replica) receive(ctx context.Context, e *canvas.Entry) {
+func (r *Replica) receive(ctx context.Context, event store.Event) {
+	e := event.Entry
 	if e.Epoch != r.pos.Epoch {
 		// It may be the first of a new epoch or the last of an old one: only
 		// the meta can tell.
@@ -370,7 +375,7 @@ func (r *Replica) receive(ctx context.Context, e *canvas.Entry) {
 	case rest == nil:
 		r.o.Metrics.duplicates.Inc()
 	case rest.First == r.pos.Seq+1:
-		r.apply(rest)
+		r.apply(rest, event.At, tracing.Live)
 	default:
 		r.o.Metrics.gaps.Inc()
 		r.aim(e.Last())
@@ -446,8 +451,10 @@ func (r *Replica) unreadable(err error) {
 	r.check.kick()
 }
 
-// apply applies the next entry and tells the observer.
-func (r *Replica) apply(e *canvas.Entry) {
+// apply applies the next entry, which arrived at that moment from that source,
+// and tells the observer.
+func (r *Replica) apply(e *canvas.Entry, at time.Time, source string) {
+	span := r.o.Tracer.Process(r.o.ID, e, at, source)
 	r.mu.Lock()
 	for i := range e.Ops {
 		if !r.grid.Apply(&e.Ops[i]) {
@@ -470,7 +477,9 @@ func (r *Replica) apply(e *canvas.Entry) {
 	r.showPosition()
 	r.trail.add(e.Last(), hash)
 	if r.o.Observer != nil {
-		r.o.Observer.Applied(e)
+		r.o.Observer.Applied(e, span)
+	} else {
+		span.End()
 	}
 	if r.pending != nil && e.Last() >= r.pending.Position.Seq {
 		r.compare(r.pending)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/cloud-pixel/playground/services/canvas"
 	"github.com/cloud-pixel/playground/services/internal/store"
+	"github.com/cloud-pixel/playground/services/internal/tracing"
 )
 
 // Source is the log as a replica and its writer use it; [store.Store] has its
@@ -44,8 +45,9 @@ type Observer interface {
 	// recent are entries that lead up to it without a hole, for those who
 	// resume.
 	Restarted(at canvas.Position, spec canvas.Spec, recent []*canvas.Entry)
-	// Applied: the next entry was applied.
-	Applied(e *canvas.Entry)
+	// Applied: the next entry was applied. The observer ends the span, which is
+	// nil when the entry is not traced, when its part is done.
+	Applied(e *canvas.Entry, span *tracing.Span)
 	// Reachable tells that the log went away, or is back and caught up with.
 	Reachable(ok bool)
 	// Stopped: the replica has ended for good, because the pool let it go or,

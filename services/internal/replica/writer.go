@@ -8,8 +8,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cloud-pixel/playground/services/canvas"
 	"github.com/cloud-pixel/playground/services/internal/store"
 	"github.com/cloud-pixel/playground/services/internal/telemetry"
+	"github.com/cloud-pixel/playground/services/internal/tracing"
 	"github.com/cloud-pixel/playground/services/protocol"
 )
 
@@ -39,6 +41,8 @@ type Owner interface {
 type Submission struct {
 	store.AppendOp
 	Owner Owner
+	// Span is the operation's, which its owner ends; nil when there is none.
+	Span *tracing.Span
 
 	submitted time.Time
 }
@@ -73,6 +77,7 @@ type Writer struct {
 	source  Source
 	metrics *Metrics
 	logger  *slog.Logger
+	tracer  *tracing.Tracer
 
 	mu     sync.Mutex
 	queue  []*Submission
@@ -98,7 +103,7 @@ func NewWriter(r *Replica, o WriterOptions) *Writer {
 	}
 	return &Writer{
 		o: o, replica: r, source: r.o.Source, metrics: r.o.Metrics, logger: r.o.Logger,
-		wake: make(chan struct{}, 1),
+		tracer: r.o.Tracer, wake: make(chan struct{}, 1),
 	}
 }
 
@@ -176,6 +181,9 @@ func (w *Writer) Run(ctx context.Context) {
 			continue
 		}
 		if !w.append(ctx, batch) {
+			for _, s := range batch {
+				s.Span.Fail("unknown", errOutcomeUnknown)
+			}
 			w.release(batch)
 			return
 		}
@@ -235,11 +243,15 @@ func (w *Writer) append(ctx context.Context, batch []*Submission) bool {
 	w.metrics.batchOps.Observe(float64(len(batch)))
 	begin := time.Now()
 	defer func() { w.metrics.appending.Observe(time.Since(begin).Seconds()) }()
+	ctx, span := w.tracer.Send(ctx, w.replica.ID(), len(batch), func(i int) (canvas.Trace, *tracing.Span) {
+		return batch[i].Op.Trace, batch[i].Span
+	})
 	backoff := w.o.Backoff
 	uncertain := false // an earlier try may have appended the batch, or still may
 	for {
 		if err := w.replica.Err(); err != nil && !uncertain && !errors.Is(err, ErrStopped) {
 			// What this process appended now, it could not show to anybody.
+			span.Fail("replica_stopped", err)
 			w.refuse(batch, err)
 			return true
 		}
@@ -249,6 +261,7 @@ func (w *Writer) append(ctx context.Context, batch []*Submission) bool {
 		var stale *store.StaleError
 		switch {
 		case err == nil:
+			span.Sent(done.First, done.Count)
 			w.replica.Expect(done.Position)
 			w.deliver(batch, done)
 			return true
@@ -267,11 +280,13 @@ func (w *Writer) append(ctx context.Context, batch []*Submission) bool {
 		case errors.Is(err, store.ErrInvalid):
 			// Nobody but a defect of this program makes such a batch. Redis was
 			// not asked; trying again would hold up the canvas for ever.
-			w.logger.Error("a batch that cannot be appended", "canvas", w.replica.ID(), "operations", len(batch), "error", err)
+			span.Fail("invalid", err)
+			w.logger.ErrorContext(ctx, "a batch that cannot be appended", "canvas", w.replica.ID(), "operations", len(batch), "error", err)
 			w.refuse(batch, err)
 			return true
 		case (errors.Is(err, store.ErrLogFull) || errors.Is(err, store.ErrRejected)) && !uncertain:
-			w.logger.Warn("the log refused operations", "canvas", w.replica.ID(), "operations", len(batch), "error", err)
+			span.Fail(refusal(err), err)
+			w.logger.WarnContext(ctx, "the log refused operations", "canvas", w.replica.ID(), "operations", len(batch), "error", err)
 			w.refuse(w.deliverRepeated(batch, done), err)
 			return true
 		default:
@@ -279,14 +294,16 @@ func (w *Writer) append(ctx context.Context, batch []*Submission) bool {
 				uncertain = true
 			}
 			if ctx.Err() == nil {
-				w.logger.Warn("an append failed; trying it again", "canvas", w.replica.ID(), "operations", len(batch), "error", err)
+				w.logger.WarnContext(ctx, "an append failed; trying it again", "canvas", w.replica.ID(), "operations", len(batch), "error", err)
 			}
 			w.replica.Refresh() // it finds out whether the log is away
 			backoff = w.pause(ctx, backoff)
 		}
 		if ctx.Err() != nil {
+			span.Fail("unknown", errOutcomeUnknown)
 			return false
 		}
+		span.Retry(err)
 		w.metrics.retries.Inc()
 	}
 }
@@ -330,12 +347,19 @@ func (w *Writer) deliverRepeated(batch []*Submission, done *store.Appended) (res
 	return rest
 }
 
-func (w *Writer) refuse(batch []*Submission, err error) {
-	reason := "rejected"
+// errOutcomeUnknown is what a trace says of a batch that was given up.
+var errOutcomeUnknown = errors.New("the process stopped before the outcome was known")
+
+// refusal names the reason of a refusal by Redis.
+func refusal(err error) string {
 	if errors.Is(err, store.ErrLogFull) {
-		reason = "log_full"
+		return "log_full"
 	}
-	w.metrics.refused.WithLabelValues(reason).Add(float64(len(batch)))
+	return "rejected"
+}
+
+func (w *Writer) refuse(batch []*Submission, err error) {
+	w.metrics.refused.WithLabelValues(refusal(err)).Add(float64(len(batch)))
 	sessions := make(map[protocol.Session]bool)
 	for _, s := range batch {
 		sessions[s.Session] = true

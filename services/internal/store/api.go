@@ -128,6 +128,7 @@ const (
 type Event struct {
 	Kind  EventKind
 	Entry *canvas.Entry
+	At    time.Time // when the entry arrived
 	Err   error
 }
 

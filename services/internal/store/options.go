@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Options of a [Store]. The zero value of a field means its default.
@@ -46,6 +47,9 @@ type Options struct {
 	Logger *slog.Logger
 	// Registerer of the metrics; nil registers none.
 	Registerer prometheus.Registerer
+	// TracerProvider makes the spans of commands that are sent within a sampled
+	// span; nil makes none.
+	TracerProvider trace.TracerProvider
 }
 
 func (o Options) withDefaults() Options {

@@ -21,6 +21,8 @@ type Store struct {
 	metrics *metrics
 	publish string // the command
 
+	endTracing func() error // nil without
+
 	untold sync.Once // warned that the server does not tell its configuration
 
 	podsMu sync.Mutex
@@ -43,8 +45,13 @@ func Open(o Options) (*Store, error) {
 	if c, ok := s.client.(*redis.ClusterClient); ok {
 		s.cluster, s.publish = c, "SPUBLISH"
 	}
+	if o.TracerProvider != nil {
+		if s.endTracing, err = traceCommands(s.client, o.TracerProvider); err != nil {
+			return nil, errors.Join(err, s.client.Close())
+		}
+	}
 	if s.metrics, err = newMetrics(o.Registerer, s.client.PoolStats); err != nil {
-		return nil, errors.Join(err, s.client.Close())
+		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
 }
@@ -52,7 +59,15 @@ func Open(o Options) (*Store, error) {
 // Close closes all connections. Subscriptions must have been closed before.
 func (s *Store) Close() error {
 	s.metrics.unregister()
-	if err := s.client.Close(); err != nil {
+	return s.close()
+}
+
+func (s *Store) close() error {
+	err := s.client.Close()
+	if s.endTracing != nil {
+		err = errors.Join(err, s.endTracing())
+	}
+	if err != nil {
 		return fmt.Errorf("store: close: %w", err)
 	}
 	return nil

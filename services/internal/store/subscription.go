@@ -144,13 +144,14 @@ func (s *Store) listen(ctx context.Context, id string, sub *Subscription) (confi
 }
 
 func (s *Store) event(payload string) Event {
+	now := time.Now()
 	e, err := decodeRecord([]byte(payload))
 	if err != nil {
 		s.metrics.unreadable.Inc()
 		return Event{Kind: Unreadable, Err: err}
 	}
 	s.metrics.live.Inc()
-	return Event{Kind: Live, Entry: e}
+	return Event{Kind: Live, Entry: e, At: now}
 }
 
 // deliver hands an event to the reader, however long that takes.

@@ -1,9 +1,10 @@
 // Package telemetry makes what every service reports through: a registry for
-// its metrics and a logger, both naming the service and the pod.
+// its metrics, a tracer and a logger, all naming the service and the pod.
 package telemetry
 
 import (
 	"cmp"
+	"context"
 	"io"
 	"log/slog"
 	"os"
@@ -12,6 +13,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/cloud-pixel/playground/services/internal/tracing"
 )
 
 // Telemetry is what one service reports through. Safe for concurrent use.
@@ -23,8 +27,15 @@ type Telemetry struct {
 	// pixel_build_info; each package adds its own. It is no global one, so
 	// that several services, and tests, fit into one process.
 	Registry *prometheus.Registry
-	// Logger gives service and pod with each line.
+	// Logger gives service and pod with each line, and the trace and span of the
+	// context that a line is logged with.
 	Logger *slog.Logger
+	// Tracer starts spans; nil where nothing is traced.
+	Tracer *tracing.Tracer
+
+	provider *sdktrace.TracerProvider
+	export   slog.Handler // of logs, or nil
+	closers  []func(context.Context) error
 }
 
 // Option changes what [New] makes.
@@ -43,7 +54,7 @@ func New(service, pod string, options ...Option) *Telemetry {
 	if t.Logger == nil {
 		t.Logger = NewLogger(slog.LevelInfo, "json", os.Stderr)
 	}
-	t.Logger = t.Logger.With("service", service, "pod", pod)
+	t.Logger = slog.New(handler(t.Logger.Handler(), t.export)).With("service", service, "pod", pod)
 	b := ReadBuild()
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "pixel_build_info",
