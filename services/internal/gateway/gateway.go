@@ -26,6 +26,7 @@ type Gateway struct {
 	o            Options
 	logger       *slog.Logger
 	tracer       *tracing.Tracer
+	lifecycle    *telemetry.Storm // of connections
 	metrics      *metrics
 	store        *store.Store
 	pool         *replica.Pool
@@ -60,6 +61,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		defer o.Telemetry.Close(ctx)
 	}
 	g := &Gateway{o: o, logger: o.Telemetry.Logger, tracer: o.Telemetry.Tracer, writeBuffers: &sync.Pool{}}
+	g.lifecycle = telemetry.NewStorm(g.logger, 10, 50)
 	registry := o.Telemetry.Registry
 	g.metrics = newMetrics(registry)
 	if o.RatePerAddress > 0 {

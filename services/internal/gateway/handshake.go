@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -28,6 +29,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	refuse := func(outcome string, status int, text string, retryAfter time.Duration) {
 		g.metrics.handshakes[outcome].Inc()
 		tracing.Note(r.Context(), tracing.KeyOutcome.String(outcome))
+		g.lifecycle.Info(r.Context(), "handshake refused", slog.String("outcome", outcome))
 		if retryAfter > 0 {
 			httpkit.SetRetryAfter(w, retryAfter)
 		}
@@ -124,7 +126,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	// A goroutine of its own lets go of what net/http holds for a request.
 	g.reading.Add(1)
-	go g.serve(room, ws, socket, since, how, done)
+	go g.serve(tracing.Detach(r.Context()), room, ws, socket, since, how, done)
 }
 
 // query reads the canvas and the position that a returning client holds.
@@ -202,8 +204,8 @@ func (g *Gateway) upgradeToClose(w http.ResponseWriter, r *http.Request, code in
 	}()
 }
 
-// serve is the life of a connection.
-func (g *Gateway) serve(r *room, ws *websocket.Conn, s *socket, since *canvas.Position, how hub.Resumption, done func()) {
+// serve is the life of a connection. ctx has the handshake's span, for the log.
+func (g *Gateway) serve(ctx context.Context, r *room, ws *websocket.Conn, s *socket, since *canvas.Position, how hub.Resumption, done func()) {
 	defer g.reading.Done()
 	defer done()
 	defer func() { _ = s.Close() }()
@@ -236,6 +238,12 @@ func (g *Gateway) serve(r *room, ws *websocket.Conn, s *socket, since *canvas.Po
 	if joined != hub.Fresh {
 		g.metrics.resumes[joined].Inc()
 	}
+	kind := "json"
+	if binary {
+		kind = "binary"
+	}
+	g.lifecycle.Info(ctx, "connection opened", slog.String("client", id), slog.String("canvas", r.canvas.ID),
+		slog.String("codec", kind), slog.String("resumption", string(joined)))
 	if g.closed.Load() {
 		c.close(protocol.CloseRestart, "retry=0") // the drain may have missed it
 	}
@@ -260,8 +268,10 @@ func (g *Gateway) serve(r *room, ws *websocket.Conn, s *socket, since *canvas.Po
 	if by := int(c.closedBy.Load()); by != 0 {
 		code = by
 	}
-	g.metrics.closed(code, time.Since(s.opened))
-	g.logger.Debug("connection ended", "client", id, "canvas", r.canvas.ID, "code", code)
+	lasted := time.Since(s.opened)
+	g.metrics.closed(code, lasted)
+	g.lifecycle.Info(ctx, "connection ended", slog.String("client", id), slog.String("canvas", r.canvas.ID),
+		slog.Int("code", code), slog.Float64("seconds", lasted.Seconds()))
 	if code != 0 {
 		s.linger(time.Second)
 	}

@@ -41,6 +41,16 @@ func Note(ctx context.Context, attributes ...attribute.KeyValue) {
 	}
 }
 
+// Detach returns a context that has the given one's span for log lines, and
+// nothing else of it: it may be kept for as long as a connection lives.
+func Detach(ctx context.Context) context.Context {
+	c := trace.SpanContextFromContext(ctx)
+	if !c.IsSampled() {
+		return context.Background()
+	}
+	return trace.ContextWithSpanContext(context.Background(), c)
+}
+
 type traceIDKey struct{}
 
 // withTraceID has a root span that is started with the context take this id.
