@@ -82,6 +82,11 @@ func TestBadBinary(t *testing.T) {
 		{"cursor: x alone", `46 01 01`, []any{format}},
 		{"cursor: long", `46 03 01 01 01`, []any{format}},
 		{"cursor: off the canvas", `46 02 32 00`, []any{format}},
+		{"view: cut short", `47 03 00 00 01`, []any{format}},
+		{"view: long", `47 05 00 00 01 01 00`, []any{format}},
+		{"view: empty", `47 04 00 00 00 01`, []any{format}},
+		{"view: beyond the canvas", `47 04 01 00 32 01`, []any{format}},
+		{"view: 2^53-1", `47 13 FF FF FF FF FF FF FF 0F 00 FF FF FF FF FF FF FF 0F 01 00`, []any{format}},
 		{"cursor: 2^53-1", `46 09 FF FF FF FF FF FF FF 0F 00`, []any{format}},
 
 		// Draws. Number 1, no flags, then the body.

@@ -201,7 +201,7 @@ func TestBadJSON(t *testing.T) {
 		{"set name: control character", `{"type":"set_username","username":"a\nb"}`, name},
 		{"set name: control character beyond the cut", `{"type":"set_username","username":"` + strings.Repeat("a", 20) + `\u0007"}`, SetName{Name: strings.Repeat("a", 20)}},
 
-		// hello and the reserved ones.
+		// hello, the reserved one, and what is not part of the log.
 		{"hello", `{"type":"hello","session":"` + secret + `"}`, Hello{Session: Session([]byte(strings.Repeat("\x0f", 16)))}},
 		{"hello: capitals", `{"type":"hello","session":"` + strings.ToUpper(secret) + `"}`, Hello{Session: Session([]byte(strings.Repeat("\x0f", 16)))}},
 		{"hello: no session", `{"type":"hello"}`, hello},
@@ -220,7 +220,18 @@ func TestBadJSON(t *testing.T) {
 		{"telemetry: unknown kind", `{"type":"telemetry","kind":"love","millis":1}`, refusal(CodeUnsupported, 0)},
 		{"telemetry: unknown vantage", `{"type":"telemetry","kind":"latency","millis":1,"vantage":"moon"}`, refusal(CodeUnsupported, 0)},
 		{"telemetry: no vantage", `{"type":"telemetry","kind":"latency","millis":1,"vantage":null}`, refusal(CodeInvalidFormat, 0)},
-		{"cursor", `{"type":"cursor","x":1,"y":1}`, refusal(CodeUnsupported, 0)},
+		{"cursor", `{"type":"cursor","x":1e0,"y":-0}`, Cursor{X: 1}},
+		{"cursor: nowhere", `{"type":"cursor"}`, Cursor{Gone: true}},
+		{"cursor: x alone", `{"type":"cursor","x":1}`, refusal(CodeInvalidFormat, 0)},
+		{"cursor: null", `{"type":"cursor","x":null,"y":null}`, refusal(CodeInvalidFormat, 0)},
+		{"cursor: a fraction", `{"type":"cursor","x":1.5,"y":1}`, refusal(CodeInvalidFormat, 0)},
+		{"cursor: off the canvas", `{"type":"cursor","x":50,"y":1}`, refusal(CodeInvalidFormat, 0)},
+		{"cursor: negative", `{"type":"cursor","x":1,"y":-1}`, refusal(CodeInvalidFormat, 0)},
+		{"view", `{"type":"view","x":0,"y":1,"width":50,"height":1}`, View{Y: 1, Width: 50, Height: 1}},
+		{"view: no size", `{"type":"view","x":0,"y":0}`, refusal(CodeInvalidFormat, 0)},
+		{"view: empty", `{"type":"view","x":0,"y":0,"width":0,"height":1}`, refusal(CodeInvalidFormat, 0)},
+		{"view: beyond the canvas", `{"type":"view","x":1,"y":0,"width":50,"height":1}`, refusal(CodeInvalidFormat, 0)},
+		{"view: of greatest numbers", `{"type":"view","x":9007199254740991,"y":0,"width":9007199254740991,"height":1}`, refusal(CodeInvalidFormat, 0)},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			m, err := DecodeJSON([]byte(row.frame), smallSpec)

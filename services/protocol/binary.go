@@ -27,8 +27,8 @@ const (
 	binSnapshotBand  = 0x08
 	binPresence      = 0x09
 	binPong          = 0x0A
-	// 0x0B is reserved for cursors of others.
-	binCount = 0x0C
+	binCursors       = 0x0B
+	binCount         = 0x0C
 
 	binHello     = 0x41
 	binDraw      = 0x42
@@ -36,6 +36,7 @@ const (
 	binPing      = 0x44
 	binTelemetry = 0x45
 	binCursor    = 0x46
+	binView      = 0x47
 )
 
 // MaxUpdatesBody is where an entry is cut into several messages of updates, in

@@ -15,7 +15,7 @@ import (
 //	set name   UTF-8 bytes
 //	ping       –
 //	telemetry  kind u8 (bits 0–3: measure, 4–7: vantage), milliseconds u32
-//	cursor     x uvarint, y uvarint
+//	cursor, view: see cursors.go
 
 const drawHasTrace = 0x01
 
@@ -48,9 +48,9 @@ func AppendClientBinary(b []byte, m ClientMessage) ([]byte, error) {
 			return binary.LittleEndian.AppendUint32(append(b, m.kind()), m.Millis)
 		}), nil
 	case Cursor:
-		return appendMessage(b, binCursor, func(b []byte) []byte {
-			return binary.AppendUvarint(binary.AppendUvarint(b, uint64(m.X)), uint64(m.Y))
-		}), nil
+		return appendCursor(b, m), nil
+	case View:
+		return appendView(b, m), nil
 	}
 	return nil, fmt.Errorf("protocol: no binary form of %T", m)
 }
@@ -107,11 +107,9 @@ func decodeClientBinary(kind byte, r reader, spec canvas.Spec) (ClientMessage, e
 		}
 		return m, nil
 	case binCursor:
-		x, y := r.uvarint(), r.uvarint()
-		if r.err != nil || len(r.b) != 0 || x >= uint64(spec.Width) || y >= uint64(spec.Height) {
-			return nil, &Refusal{Code: CodeInvalidFormat}
-		}
-		return Cursor{X: uint16(x), Y: uint16(y)}, nil
+		return decodeBinaryCursor(r, spec)
+	case binView:
+		return decodeBinaryView(r, spec)
 	}
 	return nil, &Refusal{Code: CodeUnknownType}
 }

@@ -31,6 +31,7 @@ import (
 //	snapshot band   index uvarint, x, y, w, h uvarint each, DEFLATE bytes
 //	presence        active uvarint, time uvarint, count uvarint,
 //	                count × (author u32, name string)
+//	cursors         see cursors.go
 //	pong            time uvarint
 //
 // A string is its length in bytes (uvarint) and UTF-8. Times are ms since the
@@ -143,6 +144,8 @@ func AppendServerBinary(b []byte, m ServerMessage) []byte {
 			}
 			return b
 		})
+	case Cursors:
+		return appendCursors(b, m)
 	case Pong:
 		return appendMessage(b, binPong, func(b []byte) []byte { return binary.AppendUvarint(b, uint64(m.Time)) })
 	}
@@ -244,6 +247,8 @@ func decodeServerBinary(kind byte, r reader) (ServerMessage, error) {
 		m = p
 	case binCount:
 		m = Presence{Active: int(r.uvarint()), Time: int64(r.uvarint())}
+	case binCursors:
+		m = r.cursors()
 	case binPong:
 		m = Pong{Time: int64(r.uvarint())}
 	default:

@@ -88,7 +88,7 @@ var genOp = rapid.Custom(func(t *rapid.T) canvas.Op {
 
 func genClientMessage(spec canvas.Spec) *rapid.Generator[ClientMessage] {
 	return rapid.Custom(func(t *rapid.T) ClientMessage {
-		switch rapid.IntRange(0, 5).Draw(t, "message") {
+		switch rapid.IntRange(0, 6).Draw(t, "message") {
 		case 0:
 			return Hello{Session: genSession.Draw(t, "session")}
 		case 1:
@@ -103,12 +103,44 @@ func genClientMessage(spec canvas.Spec) *rapid.Generator[ClientMessage] {
 				Vantage: rapid.SampledFrom(Vantages()).Draw(t, "vantage"),
 				Millis:  rapid.Uint32().Draw(t, "millis"),
 			}
+		case 5:
+			return genView(spec).Draw(t, "view")
 		default:
-			p := genPixel(spec).Draw(t, "cursor")
-			return Cursor{X: p.X, Y: p.Y}
+			return genCursor(spec).Draw(t, "cursor")
 		}
 	})
 }
+
+func genCursor(spec canvas.Spec) *rapid.Generator[Cursor] {
+	return rapid.Custom(func(t *rapid.T) Cursor {
+		if rapid.IntRange(0, 4).Draw(t, "gone") == 0 {
+			return Cursor{Gone: true}
+		}
+		p := genPixel(spec).Draw(t, "cell")
+		return Cursor{X: p.X, Y: p.Y}
+	})
+}
+
+func genView(spec canvas.Spec) *rapid.Generator[View] {
+	return rapid.Custom(func(t *rapid.T) View {
+		p := genPixel(spec).Draw(t, "corner")
+		return View{X: p.X, Y: p.Y,
+			Width:  uint16(rapid.IntRange(1, spec.Width-int(p.X)).Draw(t, "width")),
+			Height: uint16(rapid.IntRange(1, spec.Height-int(p.Y)).Draw(t, "height"))}
+	})
+}
+
+var genCursors = rapid.Custom(func(t *rapid.T) Cursors {
+	var m Cursors
+	for range rapid.IntRange(0, 10).Draw(t, "here") {
+		p := genPixel(wireSpec).Draw(t, "cell")
+		m.Here = append(m.Here, CursorAt{Author: rapid.Uint32().Draw(t, "author"), X: p.X, Y: p.Y})
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "gone") {
+		m.Gone = append(m.Gone, rapid.Uint32().Draw(t, "author"))
+	}
+	return m
+})
 
 var genCells = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Cell {
 	return Cell{Pixel: genPixel(wireSpec).Draw(t, "cell")}
@@ -159,7 +191,9 @@ var genPresence = rapid.Custom(func(t *rapid.T) Presence {
 })
 
 var genServerBinary = rapid.Custom(func(t *rapid.T) ServerMessage {
-	switch rapid.IntRange(0, 5).Draw(t, "group") {
+	switch rapid.IntRange(0, 6).Draw(t, "group") {
+	case 6:
+		return genCursors.Draw(t, "cursors")
 	case 0:
 		return genUpdates.Draw(t, "updates")
 	case 1:

@@ -48,7 +48,9 @@ func DecodeJSON(frame []byte, spec canvas.Spec) (ClientMessage, error) {
 	case "telemetry":
 		return decodeJSONTelemetry(&object)
 	case "cursor":
-		return nil, &Refusal{Code: CodeUnsupported}
+		return decodeJSONCursor(&object, spec)
+	case "view":
+		return decodeJSONView(&object, spec)
 	}
 	return nil, &Refusal{Code: CodeUnknownType}
 }

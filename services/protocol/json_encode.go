@@ -169,6 +169,8 @@ func EncodeJSON(m ServerMessage) [][]byte {
 			Users []string `json:"users"`
 			Time  int64    `json:"timestamp"`
 		}{"user_list", names, m.Time})}
+	case Cursors:
+		return [][]byte{encodeJSONCursors(m)}
 	case Pong:
 		return [][]byte{append(strconv.AppendInt([]byte(`{"type":"pong","timestamp":`), m.Time, 10), '}')}
 	}

@@ -56,6 +56,13 @@ func EncodeClientJSON(m ClientMessage) ([]byte, error) {
 			Millis  uint32 `json:"millis"`
 			Vantage string `json:"vantage"`
 		}{"telemetry", m.Measure.String(), m.Millis, m.Vantage.String()}), nil
+	case Cursor:
+		if m.Gone {
+			return []byte(`{"type":"cursor"}`), nil
+		}
+		return fmt.Appendf(nil, `{"type":"cursor","x":%d,"y":%d}`, m.X, m.Y), nil
+	case View:
+		return fmt.Appendf(nil, `{"type":"view","x":%d,"y":%d,"width":%d,"height":%d}`, m.X, m.Y, m.Width, m.Height), nil
 	}
 	return nil, fmt.Errorf("protocol: no JSON form of %T", m)
 }
@@ -64,7 +71,7 @@ func EncodeClientJSON(m ClientMessage) ([]byte, error) {
 var serverJSONTypes = map[string]bool{
 	"connected": true, "pixel_updated": true, "canvas_reset": true, "position": true,
 	"resync": true, "ack": true, "error": true, "status": true, "stats": true,
-	"user_list": true, "pong": true,
+	"user_list": true, "cursors": true, "pong": true,
 }
 
 // DecodeServerJSON reads one message of a gateway. Types that it does not know
@@ -103,6 +110,13 @@ func decodeServerJSON(frame []byte) (ServerMessage, error) {
 		Status   string   `json:"status"`
 		Active   int      `json:"activeUsers"`
 		Users    []string `json:"users"`
+		Cursors  []struct {
+			ID       uint32 `json:"id"`
+			Username string `json:"username"`
+			X        uint16 `json:"x"`
+			Y        uint16 `json:"y"`
+		} `json:"cursors"`
+		Gone []uint32 `json:"gone"`
 	}
 	if err := json.Unmarshal(frame, &m); err != nil {
 		// A key of a later version's message may hold something else than the
@@ -163,6 +177,12 @@ func decodeServerJSON(frame []byte) (ServerMessage, error) {
 			users[i].Name = n
 		}
 		return Presence{Users: users, Time: m.Time, IsList: true}, nil
+	case "cursors":
+		c := Cursors{Gone: m.Gone}
+		for _, at := range m.Cursors {
+			c.Here = append(c.Here, CursorAt{Author: at.ID, X: at.X, Y: at.Y, Name: at.Username})
+		}
+		return c, nil
 	case "pong":
 		return Pong{Time: m.Time}, nil
 	}

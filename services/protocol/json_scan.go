@@ -10,6 +10,7 @@ const jsonSpace = " \t\r\n"
 type jsonObject struct {
 	kind, x, y, color, username, op, traceparent, session []byte
 	measure, millis, vantage                              []byte // of telemetry
+	width, height                                         []byte // of view
 }
 
 // scanObject finds the values of the keys that messages have. The frame must
@@ -68,6 +69,10 @@ func (o *jsonObject) field(key []byte) *[]byte {
 		return &o.millis
 	case "vantage":
 		return &o.vantage
+	case "width":
+		return &o.width
+	case "height":
+		return &o.height
 	}
 	return nil
 }

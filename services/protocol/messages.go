@@ -68,8 +68,8 @@ func (s Session) Author() canvas.AuthorID {
 	return canvas.AuthorID(binary.LittleEndian.Uint64(sum[:8]))
 }
 
-// ClientMessage is one of [Hello], [Draw], [SetName], [Ping], [Telemetry] and
-// [Cursor].
+// ClientMessage is one of [Hello], [Draw], [SetName], [Ping], [Telemetry],
+// [Cursor] and [View].
 type ClientMessage interface{ clientMessage() }
 
 type (
@@ -103,8 +103,16 @@ type (
 		Millis  uint32
 	}
 
-	// Cursor is where the client points; it is not part of the log.
-	Cursor struct{ X, Y uint16 }
+	// Cursor is where the client points; it is not part of the log. Gone: it
+	// points nowhere any more.
+	Cursor struct {
+		X, Y uint16
+		Gone bool
+	}
+
+	// View is the rectangle of cells that the client shows. From then on it
+	// gets the cursors of others that are there.
+	View struct{ X, Y, Width, Height uint16 }
 )
 
 func (Hello) clientMessage()     {}
@@ -113,6 +121,7 @@ func (SetName) clientMessage()   {}
 func (Ping) clientMessage()      {}
 func (Telemetry) clientMessage() {}
 func (Cursor) clientMessage()    {}
+func (View) clientMessage()      {}
 
 // ServerMessage is what a client decodes: one of the types below.
 type ServerMessage interface{ serverMessage() }
@@ -213,6 +222,13 @@ type (
 		IsList bool // Users is valid
 	}
 
+	// Cursors are the places where others point, as far as they have changed
+	// and lie in the client's view. Who is Gone points there no more.
+	Cursors struct {
+		Here []CursorAt
+		Gone []uint32 // authors
+	}
+
 	// Pong answers Ping.
 	Pong struct{ Time int64 }
 )
@@ -266,6 +282,7 @@ func (Ack) serverMessage()           {}
 func (Error) serverMessage()         {}
 func (Status) serverMessage()        {}
 func (Presence) serverMessage()      {}
+func (Cursors) serverMessage()       {}
 func (Pong) serverMessage()          {}
 
 // Refusal is the error of a message that cannot be accepted.

@@ -40,7 +40,11 @@ func TestClientJSONRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		spec := genSpec.Draw(t, "spec")
 		var want ClientMessage
-		switch rapid.IntRange(0, 3).Draw(t, "message") {
+		switch rapid.IntRange(0, 5).Draw(t, "message") {
+		case 4:
+			want = genCursor(spec).Draw(t, "cursor")
+		case 5:
+			want = genView(spec).Draw(t, "view")
 		case 0:
 			want = Hello{Session: genSession.Draw(t, "session")}
 		case 1:
@@ -68,7 +72,7 @@ func TestEncodersRefuse(t *testing.T) {
 			t.Errorf("%d pixels became %d bytes", len(pixels), len(b))
 		}
 	}
-	for _, m := range []ClientMessage{Draw{}, Draw{Pixels: make([]canvas.Pixel, 2)}, Telemetry{}, Telemetry{Measure: 3}, Telemetry{Measure: 1, Vantage: 9}, Cursor{}} {
+	for _, m := range []ClientMessage{Draw{}, Draw{Pixels: make([]canvas.Pixel, 2)}, Telemetry{}, Telemetry{Measure: 3}, Telemetry{Measure: 1, Vantage: 9}} {
 		if text, err := EncodeClientJSON(m); err == nil {
 			t.Errorf("%+v became %s", m, text)
 		}
@@ -126,6 +130,16 @@ func TestServerJSONRoundTrip(t *testing.T) {
 			if got := decode(t, frames[i]); !reflect.DeepEqual(got, want) {
 				t.Fatalf("got %+v, want %+v", got, want)
 			}
+		}
+
+		cursors := genCursors.Draw(t, "cursors")
+		for i := range cursors.Here {
+			if cursors.Here[i].Name = genName.Draw(t, "name"); cursors.Here[i].Name == "" {
+				cursors.Here[i].Name = Anonymous
+			}
+		}
+		if got := decode(t, EncodeJSON(cursors)[0]); !reflect.DeepEqual(got, cursors) {
+			t.Fatalf("got %+v, want %+v", got, cursors)
 		}
 
 		at := Resync{Position: genPosition.Draw(t, "resync")}

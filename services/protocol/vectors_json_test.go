@@ -27,6 +27,9 @@ func clientJSONVectors(t *testing.T) []vector {
 		encode("json-ping", Ping{}),
 		encode("json-telemetry", Telemetry{Measure: MeasureRecovery, Vantage: VantageK6, Millis: 1500}),
 		only("json-telemetry-of-a-page", `{"type":"telemetry","kind":"latency","millis":258}`, Telemetry{Measure: MeasureLatency, Millis: 258}),
+		encode("json-cursor", Cursor{X: 200, Y: 100}),
+		encode("json-cursor-gone", Cursor{Gone: true}),
+		encode("json-view", View{X: 100, Y: 0, Width: 400, Height: 300}),
 		only("json-draw-original", `{"type":"pixel_update","x":3,"y":4,"color":"#ff00aA","username":"Ada"}`,
 			Draw{Name: "Ada", Pixels: pixels(3, 4, 0xFF00AA)}),
 		only("json-draw-integers", ` {"x":1e1,"y":-0,"color":"#000000","type":"pixel_update","extra":[{}]} `,
@@ -54,6 +57,8 @@ func serverJSONVectors() []vector {
 	for _, s := range []State{Live, Degraded, Draining} {
 		one("json-status-"+s.String(), Status{State: s})
 	}
+	one("json-cursors", Cursors{Here: []CursorAt{{Author: 330326522, X: 200, Y: 100, Name: "Zoë <3"}, {Author: 1, X: 3, Y: 4, Name: Anonymous}}})
+	one("json-cursors-gone", Cursors{Here: []CursorAt{{Author: 1, X: 3, Y: 4, Name: "Ada"}}, Gone: []uint32{7, 9}})
 	one("json-pong", Pong{Time: vectorTime})
 	presence := EncodeJSON(Presence{Active: 3, Time: vectorTime, IsList: true, Users: []User{{Name: "Ada"}, {Name: "Zoë <3"}}})
 	add("json-stats", presence[0], Presence{Active: 3, Time: vectorTime})

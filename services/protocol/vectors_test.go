@@ -89,10 +89,10 @@ func TestVectorsCoverTheProtocol(t *testing.T) {
 		}
 	}
 	for _, name := range strings.Fields(`
-		binaryHello binaryDraw binarySetName binaryPing binaryTelemetry binaryCursor
+		binaryHello binaryDraw binarySetName binaryPing binaryTelemetry binaryCursor binaryView
 		binaryConnected binaryUpdates binaryRange binaryAck binaryError binaryStatus
-		binarySnapshotBegin binarySnapshotBand binaryPresence binaryPong
-		jsonHello jsonDraw jsonSetName jsonPing
+		binarySnapshotBegin binarySnapshotBand binaryPresence binaryCursors binaryPong
+		jsonHello jsonDraw jsonSetName jsonPing jsonCursor jsonView jsonCursors
 		jsonConnected jsonPixelUpdated jsonCanvasReset jsonAdvanced jsonResync jsonAck
 		jsonError jsonStatus jsonPresence jsonPong`) {
 		if !seen[name] {
@@ -201,7 +201,12 @@ func describeClient(t *testing.T, m ClientMessage) map[string]any {
 	case Telemetry:
 		return map[string]any{"type": "telemetry", "kind": m.kind(), "millis": m.Millis}
 	case Cursor:
+		if m.Gone {
+			return map[string]any{"type": "cursor"}
+		}
 		return map[string]any{"type": "cursor", "x": m.X, "y": m.Y}
+	case View:
+		return map[string]any{"type": "view", "x": m.X, "y": m.Y, "width": m.Width, "height": m.Height}
 	}
 	t.Fatalf("no description of %T", m)
 	return nil
@@ -267,6 +272,15 @@ func describeServer(t *testing.T, m ServerMessage) map[string]any {
 			users[i] = map[string]any{"author": u.Author, "name": u.Name}
 		}
 		return map[string]any{"type": "presence", "active": m.Active, "time": m.Time, "users": users, "isList": m.IsList}
+	case Cursors:
+		here := make([]map[string]any, len(m.Here))
+		for i, c := range m.Here {
+			here[i] = map[string]any{"author": c.Author, "x": c.X, "y": c.Y}
+			if c.Name != "" {
+				here[i]["name"] = c.Name
+			}
+		}
+		return map[string]any{"type": "cursors", "here": here, "gone": append([]uint32{}, m.Gone...)}
 	case Pong:
 		return map[string]any{"type": "pong", "time": m.Time}
 	}

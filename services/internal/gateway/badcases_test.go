@@ -164,7 +164,9 @@ func badMessages() []badCase {
 		one("hello after an operation", pixelAt("1", "1", "")+text(`{"type":"hello","session":`+session+`}`), badHello, anonymous),
 		one("telemetry of nothing", text(`{"type":"telemetry"}`), badFormat),
 		one("telemetry of an unknown kind", text(`{"type":"telemetry","kind":"x","millis":1}`), notSupport),
-		one("cursor", text(`{"type":"cursor","x":1,"y":1}`), notSupport),
+		one("cursor", text(`{"type":"cursor","x":1,"y":1}`)),
+		one("cursor off the canvas", text(`{"type":"cursor","x":50,"y":1}`), badFormat),
+		one("view beyond the canvas", text(`{"type":"view","x":1,"y":1,"width":50,"height":1}`), badFormat),
 	}
 }
 
@@ -270,7 +272,9 @@ func badBinary() []badCase {
 		one("name with a control character", "43 03 41 07 42", name),
 		one("telemetry cut off", "45 04 01 00 00 00", format),
 		one("telemetry of an unknown kind", "45 05 03 02 01 00 00", "unsupported 0"),
-		one("cursor", "46 02 01 01", "unsupported 0"),
+		one("cursor", "46 02 01 01"),
+		one("view", "47 04 00 00 01 01"),
+		one("view of nothing", "47 04 00 00 00 01", format),
 		one("cursor off the canvas", "46 02 32 00", format),
 		one("draw: empty", "42 00", pixel0),
 		one("draw: number 2^53", "42 0F 80 80 80 80 80 80 80 10 00 05 01 01 0B AD 00", pixel0),

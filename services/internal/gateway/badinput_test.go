@@ -159,7 +159,7 @@ func TestRepeatedAbuse(t *testing.T) {
 	}{
 		{"JSON", "/", `nonsense`, textFrame, nil},
 		{"binary", "/ws", "\x43\x01\x07", binaryFrame, []string{"Sec-WebSocket-Protocol: pixel.v1"}},
-		{"reserved messages", "/", `{"type":"cursor"}`, textFrame, nil},
+		{"views of nothing", "/", `{"type":"view"}`, textFrame, nil},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			c, _ := dialRaw(t, g, row.path, row.lines...)

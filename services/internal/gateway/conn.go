@@ -46,6 +46,8 @@ type conn struct {
 	turn     uint64    // of the socket, when answered was 0
 	answered int       // answers since
 
+	watcher *watcher // of others' places; guarded by the room's pointers
+
 	draining atomic.Bool  // operations are refused from now on
 	closedBy atomic.Int64 // close code that this side sent, 0 for none
 
@@ -228,6 +230,10 @@ func (c *conn) message(now time.Time, m protocol.ClientMessage, err error) {
 		c.report(now, report, inTime)
 		return
 	}
+	if c.pointed(m, inTime) {
+		metrics[messageCursor].Inc()
+		return
+	}
 	draw, isDraw := m.(protocol.Draw)
 	if !inTime && !isDraw {
 		metrics[messageOther].Inc()
@@ -261,6 +267,24 @@ func (c *conn) message(now time.Time, m protocol.ClientMessage, err error) {
 		c.pace()
 		c.refuse(&protocol.Refusal{Code: protocol.CodeUnsupported})
 	}
+}
+
+// pointed handles what is not part of the log: where the client points and
+// what it sees. Places beyond the rate are dropped without a word; the next one
+// makes up for it.
+func (c *conn) pointed(m protocol.ClientMessage, inTime bool) bool {
+	switch m := m.(type) {
+	case protocol.Cursor:
+		c.gateway.cursors.metrics.received.Inc()
+		if inTime {
+			c.room.pointers.point(c, m)
+		}
+	case protocol.View:
+		c.room.pointers.look(c, m)
+	default:
+		return false
+	}
+	return true
 }
 
 func (c *conn) hello(m protocol.Hello) {

@@ -33,6 +33,7 @@ type Gateway struct {
 	flusher      *hub.Flusher
 	presence     *presence
 	balance      *balance
+	cursors      *cursors
 	rate         *httpkit.RateLimiter
 	perAddress   *httpkit.CountLimiter
 	writeBuffers websocket.BufferPool
@@ -81,7 +82,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer func() { err = errors.Join(err, g.store.Close()) }()
 
 	g.flusher = hub.NewFlusher(hub.FlusherOptions{SlowTimeout: o.SlowTimeout, Metrics: hub.NewMetrics(registry)})
-	g.presence, g.balance = newPresence(g), &balance{gateway: g}
+	g.presence, g.balance, g.cursors = newPresence(g), &balance{gateway: g}, newCursors(g, registry)
 	permanent := make(map[string]canvas.Spec)
 	for _, c := range o.Canvases.AtStart {
 		permanent[c.ID] = c.Spec
@@ -102,7 +103,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	var parts sync.WaitGroup
 	defer parts.Wait()
 	defer stop()
-	for _, part := range []func(context.Context){g.flusher.Run, g.pool.Run, g.presence.run, g.heartbeat, g.awaitRedis} {
+	for _, part := range []func(context.Context){g.flusher.Run, g.pool.Run, g.presence.run, g.cursors.run, g.heartbeat, g.awaitRedis} {
 		parts.Go(func() { part(work) })
 	}
 

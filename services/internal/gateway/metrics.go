@@ -60,6 +60,7 @@ const (
 	messageName      = "name"
 	messagePing      = "ping"
 	messageHello     = "hello"
+	messageCursor    = "cursor" // or view
 	messageTelemetry = "telemetry"
 	messageOther     = "other"
 	messageBad       = "bad"
@@ -136,7 +137,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		m.closes[code] = closes.WithLabelValues(code)
 	}
 	messages := vector("pixel_messages_received_total", "Messages of clients, by type; bad ones could not be read.", "type")
-	for _, t := range []string{messageDraw, messageName, messagePing, messageHello, messageTelemetry, messageOther, messageBad} {
+	for _, t := range []string{messageDraw, messageName, messagePing, messageHello, messageCursor, messageTelemetry, messageOther, messageBad} {
 		m.messages[t] = messages.WithLabelValues(t)
 	}
 	refused := vector("pixel_messages_refused_total", "Messages refused, operations among them, by code (docs/PROTOCOL.md, Codes).", "code")

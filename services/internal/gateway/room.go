@@ -22,6 +22,7 @@ type room struct {
 	hub     *hub.Hub
 
 	extending singleflight.Group
+	pointers  *pointers
 
 	mu       sync.Mutex
 	conns    map[*conn]struct{}
@@ -30,7 +31,7 @@ type room struct {
 }
 
 func newRoom(g *Gateway, c *replica.Canvas) *room {
-	r := &room{gateway: g, canvas: c, conns: make(map[*conn]struct{}), sessions: make(map[protocol.Session]*conn)}
+	r := &room{gateway: g, canvas: c, conns: make(map[*conn]struct{}), sessions: make(map[protocol.Session]*conn), pointers: newPointers()}
 	r.hub = hub.New(g.flusher, hub.Options{
 		HistoryOps: g.o.HistoryOps,
 		Freeze: func() (*canvas.Frozen, canvas.Position) {
@@ -176,6 +177,7 @@ func (r *room) remove(c *conn) {
 		delete(r.sessions, s)
 	}
 	r.mu.Unlock()
+	r.pointers.remove(c)
 	r.gateway.presence.changed()
 }
 

@@ -31,11 +31,12 @@ const (
 	opLease          operation = "lease"
 	opHeartbeat      operation = "heartbeat"
 	opActive         operation = "active"
+	opCursors        operation = "cursors"
 )
 
 var operations = []operation{
 	opPing, opCreate, opMeta, opCanvases, opAppend, opCheck, opRead, opLogInfo, opTrim,
-	opLoadCheckpoint, opSaveCheckpoint, opCheckpointMark, opLease, opHeartbeat, opActive,
+	opLoadCheckpoint, opSaveCheckpoint, opCheckpointMark, opLease, opHeartbeat, opActive, opCursors,
 }
 
 // Outcomes of an operation. Apart from ok they name the error.

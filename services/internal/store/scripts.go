@@ -78,6 +78,7 @@ func (id keysOf) session(s protocol.Session) string {
 	return id.tag() + ":session:" + hex.EncodeToString(sum[:16])
 }
 func (id keysOf) channel() string { return "pixel-updates:" + id.tag() }
+func (id keysOf) cursors() string { return "cursors:" + id.tag() }
 
 // state are the keys of the scripts that begin with state.lua.
 func (id keysOf) state() []string {
