@@ -15,10 +15,10 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 /** Builds and starts a frontend of this release, and one of the next. */
 export async function startReleases() {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'playground-releases-'));
-  const changed = path.join(folder, 'style.css');
+  const changed = path.join(folder, 'theme.css');
   const overlay = path.join(folder, 'overlay.json');
-  writeFileSync(changed, `${readFileSync(path.join(root, 'web/style.css'), 'utf8')}\n:root { --next-release: 1; }\n`);
-  writeFileSync(overlay, JSON.stringify({ Replace: { [path.join(root, 'web/style.css')]: changed } }));
+  writeFileSync(changed, `${readFileSync(path.join(root, 'web/css/theme.css'), 'utf8')}\n:root { --next-release: 1; }\n`);
+  writeFileSync(overlay, JSON.stringify({ Replace: { [path.join(root, 'web/css/theme.css')]: changed } }));
   const build = (name, ...flags) => {
     execFileSync('go', ['build', ...flags, '-o', path.join(folder, name), './services/frontend'], { cwd: root, stdio: 'inherit' });
     return startFrontend(path.join(folder, name));

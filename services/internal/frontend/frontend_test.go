@@ -204,7 +204,7 @@ func TestCompression(t *testing.T) {
 		"gzip;q=nan":                     false,
 		strings.Repeat("a,", 500) + "br": false,
 	} {
-		response, body := get(t, addr, prefix(t)+"style.css", "Accept-Encoding: "+accept)
+		response, body := get(t, addr, prefix(t)+"css/theme.css", "Accept-Encoding: "+accept)
 		got := response.Header.Get("Content-Encoding") == "gzip"
 		if got != want {
 			t.Errorf("Accept-Encoding %q: gzip %v", accept, got)
@@ -217,7 +217,7 @@ func TestCompression(t *testing.T) {
 			t.Fatal(err)
 		}
 		content, err := io.ReadAll(unpacked)
-		original, _ := fs.ReadFile(web.Files, "style.css")
+		original, _ := fs.ReadFile(web.Files, "css/theme.css")
 		if err != nil || !bytes.Equal(content, original) {
 			t.Errorf("Accept-Encoding %q: %v, %d bytes", accept, err, len(content))
 		}
@@ -344,7 +344,7 @@ func TestHealthAndMetrics(t *testing.T) {
 			t.Errorf("%s: %d %s", path, response.StatusCode, body)
 		}
 	}
-	get(t, addr, prefix(t)+"style.css", "Accept-Encoding: gzip")
+	get(t, addr, prefix(t)+"css/theme.css", "Accept-Encoding: gzip")
 	_, metrics := get(t, addr, "/metrics")
 	for _, want := range []string{
 		`pixel_frontend_files_total{sent="gzip"} 1`,

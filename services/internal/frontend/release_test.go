@@ -92,7 +92,7 @@ func TestIndexRefersToWhatIsThere(t *testing.T) {
 	for _, match := range regexp.MustCompile(`(?:href|src)="([^"]+)"`).FindAllStringSubmatch(string(assets["/"].plain.body), -1) {
 		path := match[1]
 		switch {
-		case path == "config.js" || path == "reload.js":
+		case path == "config.js" || path == "reload.js" || path == "." || path[0] == '#':
 		case !strings.HasPrefix(path, r.path("")) || assets[path] == nil:
 			t.Errorf("the index refers to %s", path)
 		default:
@@ -130,7 +130,7 @@ func TestWorkerKnowsTheShell(t *testing.T) {
 	if err := json.Unmarshal([]byte(match[2]), &files); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"js/main.js", "style.css", "favicon.svg", "manifest.webmanifest"} {
+	for _, want := range []string{"js/main.js", "css/theme.css", "favicon.svg", "manifest.webmanifest"} {
 		if !slices.Contains(files, want) {
 			t.Errorf("the shell lacks %s", want)
 		}

@@ -71,7 +71,7 @@ export class Pictures {
       keeping.transaction.commit?.();
       await put;
       const store = this.#store('readwrite');
-      const times = [];
+      const times = /** @type {[number, string][]} */ ([]);
       await walk(store.openCursor(), ({ value }) => times.push([value.time, value.canvas]));
       times.sort(([a], [b]) => b - a);
       for (const [, old] of times.slice(MAX_KEPT)) store.delete(old);
@@ -81,14 +81,15 @@ export class Pictures {
     }
   }
 
+  /** Throws where there is no database. @param {IDBTransactionMode} mode */
   #store(mode) {
-    return this.#database.transaction(STORE, mode).objectStore(STORE);
+    return /** @type {IDBDatabase} */ (this.#database).transaction(STORE, mode).objectStore(STORE);
   }
 }
 
-/** What was kept as a grid; null for what cannot be one. */
+/** What was kept as a grid; null for what cannot be one. @param {any} kept */
 function toGrid(kept) {
-  const side = (n) => Number.isInteger(n) && n >= 1 && n <= MAX_SIDE;
+  const side = (/** @type {number} */ n) => Number.isInteger(n) && n >= 1 && n <= MAX_SIDE;
   if (!kept || !side(kept.width) || !side(kept.height)) return null;
   if (!(kept.cells instanceof Uint32Array) || kept.cells.length !== kept.width * kept.height) return null;
   const grid = new Grid(kept);
@@ -96,14 +97,24 @@ function toGrid(kept) {
   return grid;
 }
 
+/**
+ * @template T
+ * @param {IDBRequest<T>|IDBOpenDBRequest} request
+ * @returns {Promise<T>}
+ */
 function settled(request) {
   return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
+    request.onsuccess = () => resolve(/** @type {T} */ (request.result));
     request.onerror = () => reject(request.error);
-    request.onblocked = () => reject(new Error('blocked'));
+    if ('onblocked' in request) request.onblocked = () => reject(new Error('blocked'));
   });
 }
 
+/**
+ * @param {IDBRequest<IDBCursorWithValue|null>} request
+ * @param {(cursor: IDBCursorWithValue) => void} visit
+ * @returns {Promise<void>}
+ */
 function walk(request, visit) {
   return new Promise((resolve, reject) => {
     request.onerror = () => reject(request.error);
@@ -132,7 +143,7 @@ export async function keepPicture(canvas, playground) {
     // Without a position the picture is the kept one, or not to be trusted.
     const { grid, position } = playground;
     const at = position && `${position.epoch}/${position.seq}`;
-    if (!at || at === saved) return;
+    if (!grid || !at || at === saved) return;
     saved = at;
     pictures.save(canvas, grid, Date.now());
   };

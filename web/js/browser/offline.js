@@ -6,7 +6,7 @@ const WORKER = '/sw.js';
 /** How often a page that is looked at again asks for a new release, in ms. */
 const ASK = 60000;
 
-/** The release of this page, out of a module's own address; '' without one. */
+/** The release of this page, out of a module's own address; '' without one. @param {string} address */
 export function releaseOf(address) {
   return /\/a\/([0-9a-f]+)\//.exec(address)?.[1] ?? '';
 }
@@ -53,6 +53,7 @@ export async function installWorker({ onRelease, container = navigator.serviceWo
 
 /** Where Trusted Types are enforced, a script's address needs a policy. */
 function workerAddress() {
-  if (!globalThis.trustedTypes) return WORKER;
+  const { trustedTypes } = /** @type {any} */ (globalThis);
+  if (!trustedTypes) return WORKER;
   return trustedTypes.createPolicy('pixel-worker', { createScriptURL: () => WORKER }).createScriptURL('');
 }
