@@ -29,6 +29,7 @@ export function deliver({ session, url, inflate, onExpired, WebSocket, clock }) 
         damageAll: nothing,
         state: nothing,
         presence: nothing,
+        cursors: nothing,
         connected: nothing,
         notice: nothing,
         refused: nothing,

@@ -3,6 +3,7 @@
 import { keepPicture } from './browser/kept.js';
 import { installWorker } from './browser/offline.js';
 import { deliver } from './courier.js';
+import { Cursors } from './cursors.js';
 import { Display } from './display/display.js';
 import { PendingLayer, PointerLayer, PreviewLayer, RefusedLayer } from './display/marks.js';
 import { Minimap } from './display/minimap.js';
@@ -31,6 +32,7 @@ import { Settings, storage } from './state/settings.js';
 import { openStore } from './state/store.js';
 import { ago, texts } from './texts.js';
 import { listCanvases, pixelStory } from './transport/api.js';
+import { systemClock } from './transport/clock.js';
 import { gatewayUrl } from './transport/connection.js';
 
 /** How often to look for strokes that a closed tab left behind. */
@@ -43,6 +45,7 @@ const config = /** @type {any} */ (window).APP_CONFIG ?? {};
 const canvasId = new URLSearchParams(location.search).get('canvas') || 'main';
 /** @type {HTMLCanvasElement} */
 const element = byId('canvas');
+const reduced = matchMedia('(prefers-reduced-motion: reduce)');
 const local = storage('localStorage');
 
 /** @type {Playground|null} */
@@ -63,6 +66,14 @@ display.addLayer(new PendingLayer(() => playground?.pending(PENDING) ?? []));
 display.addLayer(preview);
 display.addLayer(refused);
 display.addLayer(pointed);
+const cursors = new Cursors({
+  send: (told) => playground?.send(told),
+  changed: () => display.layersChanged(),
+  clock: systemClock,
+  still: () => reduced.matches,
+});
+display.addLayer(cursors);
+display.addEventListener('view', () => cursors.look(display.viewport));
 new Minimap(byId('minimap'), display);
 
 // ---- panels -----------------------------------------------------------------
@@ -124,6 +135,7 @@ function point(cell, now = false) {
 
 /** What the brush would paint, under mouse or pen. @param {number[]|null} cell */
 function hover(cell) {
+  cursors.point(cell && grid()?.contains(cell[0], cell[1]) ? cell : null);
   const on = keyboard.shown ? null : point(cell);
   const reach = drawing.reach;
   pointed.hover = on && drawing.tool !== 'hand' ? [on[0] - Math.floor(reach / 2), on[1] - Math.floor(reach / 2), reach] : null;
@@ -136,6 +148,7 @@ const keyboard = new Keyboard(element, display, drawing, {
   letters: () => settings.letters,
   cursor: (cell) => {
     pointed.cursor = cell && [...cell, 1];
+    cursors.point(cell);
     pointed.hover = null;
     display.layersChanged();
     if (!point(cell) || !cell) return;
@@ -197,8 +210,15 @@ const shown = {
   },
   damage: (x, y) => display.damage(x, y),
   damageAll: () => display.damageAll(),
-  state: (state, pause) => status.show(state, pause),
-  presence: (presence) => people.show(presence),
+  state(state, pause) {
+    status.show(state, pause);
+    cursors.connection(state === 'live' || state === 'degraded');
+  },
+  presence(presence) {
+    people.show(presence);
+    cursors.presence(presence);
+  },
+  cursors: (message) => cursors.receive(message),
   connected: ({ pod }) => status.server(pod),
   waiting(n) {
     status.waiting(n);
@@ -258,7 +278,6 @@ async function start() {
   playground = own;
   people.own(own.author);
   own.start();
-addEventListener('load', () => installWorker({ onRelease: released }));
   keepPicture(canvasId, own);
   window.addEventListener('online', () => own.wake());
   window.addEventListener('offline', () => own.sleep());
@@ -273,3 +292,4 @@ addEventListener('load', () => installWorker({ onRelease: released }));
 }
 
 start();
+addEventListener('load', () => installWorker({ onRelease: released }));

@@ -20,6 +20,7 @@ const MAX_GAPS = 2;
  * @property {(state: string, pause?: number) => void} state connecting, live,
  *   degraded, draining, offline (with the ms until the next attempt), ended
  * @property {(presence: import('./transport/protocol.js').Presence) => void} presence
+ * @property {(message: import('./transport/protocol.js').CursorsMessage) => void} cursors where others point now
  * @property {(about: {pod: string, canvas: string}) => void} connected
  * @property {(waiting: number) => void} waiting operations in the outbox
  * @property {(key: string, detail?: string) => void} notice something for the
@@ -247,6 +248,9 @@ export class Playground {
       case 'presence':
         this.#view.presence(m);
         break;
+      case 'cursors':
+        this.#view.cursors(m);
+        break;
       default:
         this.#replica.receive(m);
     }
@@ -254,7 +258,8 @@ export class Playground {
 
   /** @param {{code: number, number: number, retryAfter: number, message: string}} m */
   #refused({ code, number, retryAfter, message }) {
-    if (code === Code.unsupported) return;
+    // A gateway of an earlier release does not know all that is told to it.
+    if (code === Code.unsupported || (code === Code.unknownType && number === 0)) return;
     if (number === 0) {
       if (code === Code.invalidName) this.#view.notice('name');
       else this.#view.notice('other', message);

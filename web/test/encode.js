@@ -74,6 +74,11 @@ export function encode(m) {
       w.uvarint(m.active).uvarint(m.time).uvarint(m.users.length);
       for (const u of m.users) w.u32(u.author).string(u.name);
       break;
+    case 'cursors':
+      w.uvarint(m.here.length);
+      for (const c of m.here) w.u32(c.author).uvarint(c.x).uvarint(c.y);
+      for (const author of m.gone) w.u32(author);
+      break;
     case 'pong':
       w.uvarint(m.time);
       break;
@@ -102,6 +107,15 @@ export function decodeClient(bytes) {
       }
       case Type.setName:
         messages.push({ type: 'setName', name: new TextDecoder().decode(b.rest()) });
+        break;
+      case Type.cursor:
+        messages.push(b.left === 0 ? { type: 'cursor' } : { type: 'cursor', x: b.uvarint(), y: b.uvarint() });
+        break;
+      case Type.view:
+        messages.push({ type: 'view', x: b.uvarint(), y: b.uvarint(), width: b.uvarint(), height: b.uvarint() });
+        break;
+      case Type.telemetry:
+        messages.push({ type: 'telemetry', kind: b.u8(), millis: b.u32() });
         break;
       case Type.ping:
         messages.push({ type: 'ping' });

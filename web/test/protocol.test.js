@@ -71,6 +71,7 @@ for (const v of vectors.filter((v) => v.direction === 'client' && !v.decodeOnly)
       ping: () => protocol.ping(),
       telemetry: (m) => protocol.telemetry(m.kind, m.millis),
       cursor: (m) => protocol.cursor(m.x, m.y),
+      view: (m) => protocol.view(m.x, m.y, m.width, m.height),
     };
     assert.equal(protocol.toHex(protocol.frame(v.messages.map((m) => encoders[m.type](m)))), v.hex);
   });
@@ -117,6 +118,8 @@ test('malformed messages are refused', async (t) => {
     'updates: left of the canvas': [0x02, '01 00 00000000 00 01 02 0101 000000 0000 000000', /out of range/],
     'range: unknown flag': [0x03, '00 01 00 02', /flags/],
     'range: more cells than it has bytes for': [0x03, '00 01 00 00 ff0000 7f 0000', /truncated/],
+    'cursors: more than it has bytes for': [0x0b, '02 01000000 03 04', /truncated/],
+    'cursors: half an author': [0x0b, '00 0102', /truncated/],
     'presence: more users than it has bytes for': [0x09, '01 00 ffffffff0f', /truncated/],
   };
   for (const [name, [type, hex, why]] of Object.entries(cases)) {

@@ -36,10 +36,11 @@ export const MAX_SIDE = 4096;
 /** @typedef {{type: 'error', code: number, number: number, retryAfter: number, message: string}} Refusal */
 /** @typedef {{type: 'status', state: string}} StatusMessage */
 /** @typedef {{type: 'pong', time: number}} Pong */
+/** @typedef {{type: 'cursors', here: {author: number, x: number, y: number}[], gone: number[]}} CursorsMessage */
 
 /**
  * What a gateway says.
- * @typedef {Connected|Updates|Range|SnapshotBegin|SnapshotBand|Ack|Refusal|StatusMessage|Presence|Pong} Message
+ * @typedef {Connected|Updates|Range|SnapshotBegin|SnapshotBand|Ack|Refusal|StatusMessage|Presence|Pong|CursorsMessage} Message
  */
 
 export const Type = Object.freeze({
@@ -53,6 +54,7 @@ export const Type = Object.freeze({
   snapshotBand: 0x08,
   presence: 0x09,
   pong: 0x0a,
+  cursors: 0x0b,
   count: 0x0c,
   hello: 0x41,
   draw: 0x42,
@@ -60,6 +62,7 @@ export const Type = Object.freeze({
   ping: 0x44,
   telemetry: 0x45,
   cursor: 0x46,
+  view: 0x47,
 });
 
 export const Close = Object.freeze({
@@ -362,8 +365,10 @@ export const ping = () => message(Type.ping);
  * @param {number} kind @param {number} millis
  */
 export const telemetry = (kind, millis) => message(Type.telemetry, (w) => w.u8(kind).u32(millis));
-/** @param {number} x @param {number} y */
-export const cursor = (x, y) => message(Type.cursor, (w) => w.uvarint(x).uvarint(y));
+/** Where the user points; without a place: nowhere. @param {number} [x] @param {number} [y] */
+export const cursor = (x, y) => message(Type.cursor, x === undefined || y === undefined ? undefined : (w) => w.uvarint(x).uvarint(y));
+/** The cells that are seen. @param {number} x @param {number} y @param {number} width @param {number} height */
+export const view = (x, y, width, height) => message(Type.view, (w) => w.uvarint(x).uvarint(y).uvarint(width).uvarint(height));
 
 /** Several messages as one frame. @param {Uint8Array[]} messages */
 export function frame(messages) {
@@ -469,5 +474,12 @@ const decoders = {
     return m;
   },
   [Type.count]: (r) => ({ type: 'presence', active: r.uvarint(), time: r.uvarint(), users: [], isList: false }),
+  [Type.cursors](r) {
+    /** @type {CursorsMessage} */
+    const m = { type: 'cursors', here: [], gone: [] };
+    for (let n = r.uvarint(); n > 0; n--) m.here.push({ author: r.u32(), x: r.uvarint(), y: r.uvarint() });
+    while (r.left > 0) m.gone.push(r.u32());
+    return m;
+  },
   [Type.pong]: (r) => ({ type: 'pong', time: r.uvarint() }),
 };
