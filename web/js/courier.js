@@ -34,6 +34,7 @@ export function deliver({ session, url, inflate, onExpired, WebSocket, clock }) 
         notice: nothing,
         refused: nothing,
         echoed: nothing,
+        added: nothing,
         history: nothing,
         drawn: nothing,
         expired: onExpired,

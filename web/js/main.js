@@ -1,7 +1,7 @@
 // Puts the page together.
 
 import { keepPicture } from './browser/kept.js';
-import { installWorker } from './browser/offline.js';
+import { RELEASE, installWorker } from './browser/offline.js';
 import { deliver } from './courier.js';
 import { Cursors } from './cursors.js';
 import { Display } from './display/display.js';
@@ -31,6 +31,7 @@ import { Sessions } from './state/session.js';
 import { Settings, storage } from './state/settings.js';
 import { openStore } from './state/store.js';
 import { ago, texts } from './texts.js';
+import { Exporter, Traces, afterPaint } from './trace.js';
 import { listCanvases, pixelStory } from './transport/api.js';
 import { systemClock } from './transport/clock.js';
 import { gatewayUrl } from './transport/connection.js';
@@ -40,7 +41,7 @@ const ORPHANS = 30_000;
 /** Own pixels that wait for longer than this, in ms, are marked. */
 const PENDING = 400;
 
-/** @type {{WS_URL?: string, API_URL?: string}} */
+/** @type {{WS_URL?: string, API_URL?: string, TRACES_URL?: string, TRACES_RATIO?: number}} */
 const config = /** @type {any} */ (window).APP_CONFIG ?? {};
 const canvasId = new URLSearchParams(location.search).get('canvas') || 'main';
 /** @type {HTMLCanvasElement} */
@@ -52,6 +53,16 @@ const local = storage('localStorage');
 let playground = null;
 const grid = () => playground?.grid ?? null;
 const colorAt = (/** @type {number} */ x, /** @type {number} */ y) => /** @type {Playground} */ (playground).colorAt(x, y);
+
+const exporter = config.TRACES_URL ? new Exporter({ url: config.TRACES_URL, version: RELEASE, clock: systemClock }) : null;
+const traces = new Traces({
+  clock: systemClock,
+  canvas: canvasId,
+  send: (told) => playground?.send(told),
+  painted: afterPaint,
+  exporter,
+  ratio: config.TRACES_RATIO,
+});
 
 applyTexts();
 document.title = texts.titleOf(canvasId.slice(0, 64));
@@ -101,10 +112,17 @@ const drawing = new Drawing({
   grid,
   color: () => palette.value,
   colorAt,
-  draft: (pixels) => playground?.draft(pixels),
-  discard: () => playground?.discard(),
+  draft(pixels) {
+    traces.begin();
+    playground?.draft(pixels);
+  },
+  discard() {
+    traces.end();
+    playground?.discard();
+  },
   preview: (shape) => {
     if (shape === preview.preview) return;
+    if (shape) traces.begin();
     preview.preview = shape;
     display.layersChanged();
   },
@@ -112,6 +130,7 @@ const drawing = new Drawing({
     if (drawing.tool !== 'eraser') palette.used(palette.value);
     name.drew();
     playground?.commit(pixels);
+    traces.end();
   },
   tooLarge: () => say(texts.tooLarge(MAX_SHAPE), 'large'),
   picked: (color) => palette.choose(color),
@@ -211,6 +230,7 @@ const shown = {
   damage: (x, y) => display.damage(x, y),
   damageAll: () => display.damageAll(),
   state(state, pause) {
+    traces.connection(state);
     status.show(state, pause);
     cursors.connection(state === 'live' || state === 'degraded');
   },
@@ -230,13 +250,17 @@ const shown = {
     }, PENDING + 20);
   },
   notice: (key, detail) => say(texts.notices[key] ?? detail ?? key, key),
-  refused(pixels, code) {
+  refused(pixels, code, number) {
+    traces.refused(number);
     refused.show(pixels);
     say(texts.refusedFor(texts.refusals[code] ?? texts.refusalOther), 'refused', true);
   },
-  echoed() {},
+  added: (number, count) => traces.added(number, count),
+  echoed: ({ number }) => traces.echoed(number),
   history: (can) => tools.history(can),
   drawn(op) {
+    // Also what was sent again, of which there is no echo to be measured.
+    if (op.author === playground?.author) traces.echoed(op.number);
     if (op.kind !== 'paint') return;
     people.drew(op.author);
     info.changed(op.pixels);
@@ -274,7 +298,7 @@ async function start() {
     locks: navigator.locks ?? null,
     onUnsaved: () => say(texts.notices.unsaved, 'unsaved'),
   });
-  const own = new Playground({ view: shown, session: await sessions.open(), url, inflate, name: name.value });
+  const own = new Playground({ view: shown, session: await sessions.open(), url, inflate, name: name.value, trace: (number) => traces.sent(number) });
   playground = own;
   people.own(own.author);
   own.start();
@@ -292,4 +316,5 @@ async function start() {
 }
 
 start();
+addEventListener('pagehide', () => exporter?.flush());
 addEventListener('load', () => installWorker({ onRelease: released }));

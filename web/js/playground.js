@@ -27,8 +27,9 @@ const MAX_GAPS = 2;
  *   user to read: full, refused, logFull, name, or other with the gateway's words
  * @property {(entries: import('./state/outbox.js').Entry[]) => void} expired drawn long ago, perhaps not in the log
  * @property {(why: 'not-found'|'replaced') => void} final there will be no other attempt
- * @property {(pixels: number[], code: number) => void} refused own pixels that were taken back
+ * @property {(pixels: number[], code: number, number: number) => void} refused own pixels that were taken back
  * @property {(echo: {number: number, ms: number}) => void} echoed an own operation is in the picture, so long after it was sent
+ * @property {(number: number, count: number) => void} added an own operation of so many pixels is to be sent
  * @property {(can: {canUndo: boolean, canRedo: boolean}) => void} history
  * @property {(op: import('./transport/protocol.js').Operation) => void} drawn somebody's operation reached the picture
  */
@@ -43,6 +44,7 @@ export class Playground {
   #connection;
   #clock;
   #name = '';
+  #trace;
   #gaps = 0;
   /** The epoch that acknowledgements speak of. @type {string|null} */
   #epoch = null;
@@ -56,17 +58,21 @@ export class Playground {
    * @param {(position: Position|null) => string} o.url of the gateway
    * @param {import('./state/replica.js').Inflate} o.inflate
    * @param {string} [o.name]
+   * @param {(number: number) => Uint8Array|undefined} [o.trace] asked when an
+   *   operation is sent: its trace context, where it is traced
    * @param {import('./transport/clock.js').Clock} [o.clock]
    * @param {typeof globalThis.WebSocket} [o.WebSocket]
    */
-  constructor({ view, session, url, inflate, name = '', clock = systemClock, WebSocket }) {
+  constructor({ view, session, url, inflate, name = '', trace = () => undefined, clock = systemClock, WebSocket }) {
     this.#view = view;
     this.#session = session;
     this.#clock = clock;
     this.#name = name;
+    this.#trace = trace;
     this.#strokes = new Strokes(session, clock, {
       damage: (x, y) => view.damage(x, y),
       echoed: (echo) => view.echoed(echo),
+      added: (number, count) => view.added(number, count),
       history: () => view.history({ canUndo: this.#strokes.canUndo, canRedo: this.#strokes.canRedo }),
     });
     this.#replica = new Replica({
@@ -214,7 +220,7 @@ export class Playground {
   }
 
   #flush() {
-    this.#connection.send(this.#strokes.take().map((e) => draw(e.number, e.pixels)));
+    this.#connection.send(this.#strokes.take().map((e) => draw(e.number, e.pixels, this.#trace(e.number))));
     this.#view.waiting(this.#strokes.waiting);
     this.#stopRetry?.();
     const wait = this.#strokes.wait();
@@ -266,7 +272,7 @@ export class Playground {
       return;
     }
     const pixels = this.#strokes.refused(number, code, retryAfter);
-    if (pixels) this.#view.refused(pixels, code);
+    if (pixels) this.#view.refused(pixels, code, number);
     else if (code === Code.logFull) this.#view.notice('logFull');
     this.#flush();
   }

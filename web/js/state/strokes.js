@@ -29,6 +29,7 @@ export class Strokes {
    * @param {(x: number, y: number) => void} on.damage a cell may look different
    * @param {(echo: {number: number, ms: number}) => void} on.echoed
    * @param {() => void} on.history what can be undone changed
+   * @param {(number: number, count: number) => void} on.added an operation of so many pixels went into the outbox
    */
   constructor(session, clock, on) {
     this.author = authorOf(session.id);
@@ -127,6 +128,7 @@ export class Strokes {
       const entry = this.#outbox.add(part, now);
       if (!entry) break;
       numbers.push(entry.number);
+      this.#on.added(entry.number, part.length / 3);
       this.#overlay.add(entry.number, part, now);
     }
     return { numbers, drawn: at < pixels.length ? pixels.slice(0, at) : pixels };
