@@ -22,7 +22,7 @@ const draws = (messages) => messages.filter((m) => m.type === 'draw').map((m) =>
 function page(kept = { next: 1, entries: [] }) {
   const clock = new Clock();
   const net = sockets();
-  const told = { states: [], notices: [], expired: [], final: [], waiting: [], refused: [], echoes: [], history: null };
+  const told = { states: [], notices: [], expired: [], final: [], waiting: [], refused: [], echoes: [], added: [], cursors: [], history: null };
   let pictured;
   const session = { id: ID, kept, put() {}, remove() {}, next() {}, forget: () => (session.forgotten = true) };
   const p = new Playground({
@@ -43,6 +43,8 @@ function page(kept = { next: 1, entries: [] }) {
       notice: (key) => told.notices.push(key),
       refused: (pixels, code) => told.refused.push([pixels, code]),
       echoed: (echo) => told.echoes.push(echo),
+      added: (number, count) => told.added.push([number, count]),
+      cursors: (m) => told.cursors.push(m),
       history: (can) => (told.history = can),
       drawn() {},
       expired: (entries) => told.expired.push(...entries),

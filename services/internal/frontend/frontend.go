@@ -31,14 +31,14 @@ func Run(ctx context.Context, o Options) (err error) {
 		}
 		defer t.Close(ctx)
 	}
-	s, err := newSite(web.Files, o.WSURL, o.APIURL, NewMetrics(t.Registry))
+	s, err := newSite(web.Files, o.places(), NewMetrics(t.Registry))
 	if err != nil {
 		return err
 	}
 	var draining atomic.Bool
 	m := httpkit.NewMetrics(t.Registry)
 	httpkit.ReadyGauge(t.Registry, readiness(&draining))
-	handler := secure(o.WSURL, o.APIURL, m.Wrap(m.Recover(t.Logger, s.routes(readiness(&draining)))))
+	handler := secure(o.places(), m.Wrap(m.Recover(t.Logger, s.routes(readiness(&draining)))))
 	return httpkit.Serve(ctx, httpkit.Server{
 		Addr: o.Addr, Listener: o.Listener, Handler: httpkit.Trace(t.Provider(), handler),
 		Gatherer: t.Registry, MetricsAddr: o.MetricsAddr, DebugAddr: o.DebugAddr,

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -242,6 +243,33 @@ func TestConfigScript(t *testing.T) {
 	}
 }
 
+// Browsers trace only where they are told a place for it, and their policy names
+// that place and no other.
+func TestTracesOfBrowsers(t *testing.T) {
+	for _, c := range []struct {
+		url    string
+		ratio  float64
+		config string
+		policy string
+	}{
+		{"", 0.5, `window.APP_CONFIG = {"WS_URL":"","API_URL":""};`, " wss://pixel.test"},
+		{"https://otel.example.org/v1/traces", 0.25, `window.APP_CONFIG = {"WS_URL":"","API_URL":"","TRACES_URL":"https://otel.example.org/v1/traces","TRACES_RATIO":0.25};`, " wss://pixel.test https://otel.example.org"},
+		{":4318/v1/traces", 1, `window.APP_CONFIG = {"WS_URL":"","API_URL":"","TRACES_URL":"http://pixel.test:4318/v1/traces","TRACES_RATIO":1};`, " wss://pixel.test http://pixel.test:4318"},
+		{"/v1/traces", 1, `window.APP_CONFIG = {"WS_URL":"","API_URL":"","TRACES_URL":"/v1/traces","TRACES_RATIO":1};`, " wss://pixel.test"},
+	} {
+		addr, _ := start(t, Options{TracesURL: c.url, TracesRatio: c.ratio})
+		response, body := get(t, addr, "/config.js")
+		if policy := response.Header.Get("Content-Security-Policy"); body != c.config || !strings.HasSuffix(policy, c.policy) {
+			t.Errorf("%q: %s\n%s", c.url, body, policy)
+		}
+	}
+	for _, bad := range []Options{{TracesURL: "otel:4318"}, {TracesURL: "ws://x"}, {TracesURL: "https://user@x/"}, {TracesRatio: -0.1}, {TracesRatio: 1.1}, {TracesRatio: math.NaN()}} {
+		if err := Run(t.Context(), bad); err == nil {
+			t.Errorf("%+v is accepted", bad)
+		}
+	}
+}
+
 // Where only ports are told, the page goes to the host by which it was reached,
 // and its policy lets it.
 func TestPortsOfThePagesHost(t *testing.T) {
@@ -278,11 +306,11 @@ func TestPortsOfThePagesHost(t *testing.T) {
 // handler returns what a frontend serves, without a network.
 func handler(t *testing.T, o Options) http.Handler {
 	t.Helper()
-	s, err := newSite(web.Files, o.WSURL, o.APIURL, NewMetrics(prometheus.NewRegistry()))
+	s, err := newSite(web.Files, o.places(), NewMetrics(prometheus.NewRegistry()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return secure(o.WSURL, o.APIURL, s.routes(func() error { return nil }))
+	return secure(o.places(), s.routes(func() error { return nil }))
 }
 
 func TestSecurityHeaders(t *testing.T) {
@@ -309,7 +337,7 @@ func TestSecurityHeaders(t *testing.T) {
 
 // The Host header is the client's to choose; it must not change the policy.
 func TestHostCannotChangeThePolicy(t *testing.T) {
-	handler := secure("", "", http.NotFoundHandler())
+	handler := secure(places{}, http.NotFoundHandler())
 	for host, want := range map[string]string{
 		"localhost:3000":     "connect-src 'self' ws://localhost:3000 wss://localhost:3000",
 		"[::1]:3000":         "connect-src 'self' ws://[::1]:3000 wss://[::1]:3000",
@@ -365,7 +393,7 @@ func TestHealthAndMetrics(t *testing.T) {
 
 // While balancers are still told, the page is served, but not called ready.
 func TestDrain(t *testing.T) {
-	s, err := newSite(web.Files, "", "", NewMetrics(prometheus.NewRegistry()))
+	s, err := newSite(web.Files, places{}, NewMetrics(prometheus.NewRegistry()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,18 +16,18 @@ const releaseHeader = "Pixel-Release"
 
 // site answers for the page.
 type site struct {
-	assets        map[string]*asset
-	release       release
-	wsURL, apiURL string
-	metrics       *Metrics
+	assets  map[string]*asset
+	release release
+	places  places
+	metrics *Metrics
 }
 
-func newSite(files fs.FS, wsURL, apiURL string, m *Metrics) (*site, error) {
+func newSite(files fs.FS, p places, m *Metrics) (*site, error) {
 	assets, r, err := loadAssets(files)
 	if err != nil {
 		return nil, err
 	}
-	return &site{assets: assets, release: r, wsURL: wsURL, apiURL: apiURL, metrics: m}, nil
+	return &site{assets: assets, release: r, places: p, metrics: m}, nil
 }
 
 // routes returns the page's routes, and health with the given readiness.
@@ -47,11 +47,18 @@ func health(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *site) serveConfig(w http.ResponseWriter, r *http.Request) {
+	p := s.places.resolve(r)
+	config := struct {
+		WSURL  string  `json:"WS_URL"`
+		APIURL string  `json:"API_URL"`
+		Traces string  `json:"TRACES_URL,omitempty"`
+		Ratio  float64 `json:"TRACES_RATIO,omitempty"`
+	}{p.ws, p.api, p.traces, 0}
+	if p.traces != "" {
+		config.Ratio = p.ratio
+	}
 	// encoding/json escapes what could end a script: <, >, & and U+2028.
-	values, _ := json.Marshal(struct { // strings always become JSON
-		WSURL  string `json:"WS_URL"`
-		APIURL string `json:"API_URL"`
-	}{resolve(s.wsURL, "ws", r), resolve(s.apiURL, "http", r)})
+	values, _ := json.Marshal(config) // strings and a number that is one
 	h := w.Header()
 	h.Set("Content-Type", contentTypes[".js"])
 	h.Set("Cache-Control", "no-store")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -38,6 +39,11 @@ type Options struct {
 	// absolute, or a path on the page's own origin, or another port of its own
 	// host (:3002/ws), or empty: the page's own origin, as behind one ingress.
 	WSURL, APIURL string
+	// TracesURL is where the page sends its spans, in the same forms: OTLP over
+	// HTTP as JSON. Empty: the page traces nothing. TracesRatio is the share of
+	// operations that it traces, from 0 to 1.
+	TracesURL   string
+	TracesRatio float64
 	// OnReady is called once when everything listens. debug is nil without
 	// DebugAddr.
 	OnReady func(addr, debug net.Addr)
@@ -55,7 +61,24 @@ func OptionsFrom(r *config.Reader) Options {
 			func(s string) error { return checkURL(s, "ws", "wss", "http", "https") }),
 		APIURL: r.String("API_URL", "", "Where browsers find an api, as https://api.example.org, or :3001. Empty: /api of the page's own origin.",
 			func(s string) error { return checkURL(s, "http", "https") }),
+		TracesURL: r.String("BROWSER_TRACES_URL", "", "Where browsers send their spans by OTLP over HTTP, as https://otel.example.org/v1/traces, or :4318/v1/traces. Empty: browsers trace nothing.",
+			func(s string) error { return checkURL(s, "http", "https") }),
+		TracesRatio: r.Float("BROWSER_TRACES_RATIO", 0.01, "Share of the operations that browsers trace, from 0 to 1.", checkRatio),
 	}
+}
+
+// places are the addresses that the page is told.
+type places struct {
+	ws, api, traces string
+	ratio           float64
+}
+
+func (o Options) places() places { return places{o.WSURL, o.APIURL, o.TracesURL, o.TracesRatio} }
+
+// resolve returns the addresses as the page needs them that came by this
+// request.
+func (p places) resolve(r *http.Request) places {
+	return places{resolve(p.ws, "ws", r), resolve(p.api, "http", r), resolve(p.traces, "http", r), p.ratio}
 }
 
 // Validate refuses addresses that the page cannot use.
@@ -63,6 +86,8 @@ func (o Options) Validate() error {
 	return errors.Join(
 		named("WSURL", checkURL(o.WSURL, "ws", "wss", "http", "https")),
 		named("APIURL", checkURL(o.APIURL, "http", "https")),
+		named("TracesURL", checkURL(o.TracesURL, "http", "https")),
+		named("TracesRatio", checkRatio(o.TracesRatio)),
 	)
 }
 
@@ -71,6 +96,13 @@ func named(name string, err error) error {
 		return nil
 	}
 	return fmt.Errorf("frontend: %s %w", name, err)
+}
+
+func checkRatio(ratio float64) error {
+	if ratio >= 0 && ratio <= 1 { // not so of NaN
+		return nil
+	}
+	return errors.New("is not between 0 and 1")
 }
 
 // checkURL accepts the empty text, a path, and absolute URLs of the schemes.

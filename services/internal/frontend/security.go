@@ -5,14 +5,14 @@ import (
 	"net/url"
 )
 
-// secure sets the headers that keep the page to itself. The URLs
-// are where it finds the services, if not at its own origin.
+// secure sets the headers that keep the page to itself, and to the places that
+// it is told.
 //
 // The policy lets nothing run or style the page but its own files: there is no
 // inline script or style, and Trusted Types forbid even our own code to make
 // markup out of text, so a name can never become an element. The one policy of
 // theirs that may exist, pixel-worker, lets the page name its service worker.
-func secure(wsURL, apiURL string, next http.Handler) http.Handler {
+func secure(p places, next http.Handler) http.Handler {
 	const policy = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'; " +
 		"require-trusted-types-for 'script'; trusted-types pixel-worker; connect-src 'self'"
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -21,7 +21,7 @@ func secure(wsURL, apiURL string, next http.Handler) http.Handler {
 			// Not every browser takes 'self' for the WebSockets of the same host.
 			connect = " ws://" + r.Host + " wss://" + r.Host
 		}
-		for _, origin := range origins(resolve(wsURL, "ws", r), resolve(apiURL, "http", r)) {
+		for _, origin := range origins(p.resolve(r)) {
 			connect += " " + origin
 		}
 		h := w.Header()
@@ -53,7 +53,7 @@ func safeHost(host string) bool {
 
 // origins returns what the policy must name for the page to use the URLs. The
 // page turns http into ws where it opens a WebSocket.
-func origins(wsURL, apiURL string) []string {
+func origins(p places) []string {
 	var all []string
 	add := func(raw string, schemes map[string]string) {
 		u, err := url.Parse(raw)
@@ -62,7 +62,8 @@ func origins(wsURL, apiURL string) []string {
 		}
 		all = append(all, schemes[u.Scheme]+"://"+u.Host)
 	}
-	add(wsURL, map[string]string{"ws": "ws", "http": "ws", "wss": "wss", "https": "wss"})
-	add(apiURL, map[string]string{"http": "http", "https": "https"})
+	add(p.ws, map[string]string{"ws": "ws", "http": "ws", "wss": "wss", "https": "wss"})
+	add(p.api, map[string]string{"http": "http", "https": "https"})
+	add(p.traces, map[string]string{"http": "http", "https": "https"})
 	return all
 }
