@@ -44,7 +44,6 @@ type person struct {
 	acked  int
 	errors []string
 	outs   []out
-	cut    time.Time
 }
 
 // out is a time without a connection.

@@ -128,8 +128,7 @@ func TestSpreadsAgain(t *testing.T) {
 	} {
 		t.Run(step.name, func(t *testing.T) {
 			c := gather(t, n, 0)
-			c.people[0].mu.Lock() // one draws a little, so that there is something to lose
-			c.people[0].mu.Unlock()
+			// One draws, so that there is something to lose.
 			c.drawing.Go(func() { c.people[0].draw(t.Context(), 1, 500*time.Millisecond) })
 			step.do()
 			eventually(t, time.Minute, "all are back", func() bool { _, away := c.cuts(); return away == 0 })
@@ -278,25 +277,36 @@ func TestScaling(t *testing.T) {
 	c := gather(t, 20, 100*time.Millisecond)
 	c.startREST(t, 20*time.Millisecond)
 	began := time.Now()
-	for _, n := range []struct{ gateways, apis int32 }{{10, 5}, {4, 3}} {
-		mustKubectl(t, "scale", "deployment", "gateway", fmt.Sprintf("--replicas=%d", n.gateways))
-		mustKubectl(t, "scale", "deployment", "api", fmt.Sprintf("--replicas=%d", n.apis))
-		awaitReady(t, "gateway", n.gateways)
-		awaitReady(t, "api", n.apis)
-		pause(t, 10*time.Second)
+	scale := func(gateways, apis int32) {
+		mustKubectl(t, "scale", "deployment", "gateway", fmt.Sprintf("--replicas=%d", gateways))
+		mustKubectl(t, "scale", "deployment", "api", fmt.Sprintf("--replicas=%d", apis))
+		awaitReady(t, "gateway", gateways)
+		awaitReady(t, "api", apis)
 	}
-	// Those that went have ended, and sent their people away.
+	scale(10, 5)
+	// Those who come now are at the new gateways, too, which go first.
+	late := gather(t, 20, 100*time.Millisecond)
+	pause(t, 10*time.Second)
+	if n := len(late.counts()); n < 6 {
+		t.Errorf("20 people came to %d gateways only", n)
+	}
+	scale(4, 3)
 	eventually(t, time.Minute, "the pods that are too many have ended", func() bool {
 		var pods corev1.PodList
 		object(t, &pods, "pods", "-l", "app=websocket-gateway")
 		return len(pods.Items) == 4
 	})
 	took := time.Since(began)
-	r := c.end(t)
-	if longest := r.within(1); longest > time.Second {
-		t.Errorf("somebody was out for %v", longest)
+	r, l := c.end(t), late.end(t)
+	for _, longest := range []time.Duration{r.within(1), l.within(1)} {
+		if longest > time.Second {
+			t.Errorf("somebody was out for %v", longest)
+		}
 	}
-	report(t, "gateways 4 → 10 → 4 and apis 3 → 5 → 3 in %v under 20 people: %v", took.Round(time.Second), r)
+	if len(l.Outs) == 0 {
+		t.Error("nobody was at a gateway that went: nothing was proven")
+	}
+	report(t, "gateways 4 → 10 → 4 and apis 3 → 5 → 3 in %v under 20 people: %v; and 20 more who came at ten: %v", took.Round(time.Second), r, l)
 }
 
 // The node of Redis is drained: at no time is more than one pod of a deployment

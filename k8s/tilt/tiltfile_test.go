@@ -21,7 +21,6 @@ const root = "../.."
 // call is one call of a function of Tilt.
 type call struct {
 	function string
-	args     []string
 	named    map[string]starlark.Value
 }
 
