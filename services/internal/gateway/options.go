@@ -64,8 +64,8 @@ type Options struct {
 	HandshakeTimeout time.Duration
 	// DrainSpread is the time over which connections are closed at a stop.
 	DrainSpread time.Duration
-	// BalanceAfter is how long the gateway must have far more connections than
-	// the others before it sends some away.
+	// BalanceAfter is how long connections must have been spread unevenly over
+	// the gateways before the fullest send some away.
 	BalanceAfter time.Duration
 }
 
@@ -94,7 +94,7 @@ func OptionsFrom(r *config.Reader) Options {
 		SlowTimeout:           r.Duration("SLOW_CONSUMER_TIMEOUT", 15*time.Second, "How long a client may leave its socket full before it is closed.", config.Min(10*time.Millisecond)),
 		HandshakeTimeout:      r.Duration("HANDSHAKE_TIMEOUT", 5*time.Second, "Bound on a WebSocket handshake.", config.Min(10*time.Millisecond)),
 		DrainSpread:           r.Duration("DRAIN_SPREAD", 5*time.Second, "Time over which connections are closed at a stop."),
-		BalanceAfter:          r.Duration("BALANCE_AFTER", time.Minute, "How long a gateway must have over 1.25 times the mean of connections before the fullest ones send some away. 0: never."),
+		BalanceAfter:          r.Duration("BALANCE_AFTER", time.Minute, "How long connections must have been spread unevenly over the gateways before the fullest send some away. 0: never."),
 	}
 }
 
