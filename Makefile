@@ -10,7 +10,7 @@ GOLANGCI_LINT_VERSION := v2.15.0
 GOVULNCHECK_VERSION   := v1.9.0
 
 # What scripts/cluster reads.
-export OVERLAY TAG REGISTRY REDIS_IMAGE DATA GATEWAYS APIS FRONTENDS LOAD
+export OVERLAY COMPONENTS TAG REGISTRY REDIS_IMAGE DATA GATEWAYS APIS FRONTENDS LOAD
 
 LINTER   := build/bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 SERVICES := gateway api frontend playground
@@ -104,7 +104,7 @@ else
 endif
 	$(if $(LOAD),LOAD=$(LOAD) scripts/cluster load)
 
-deploy: ## Deploy to the cluster of KUBECONFIG: OVERLAY=local (production), TAG, REGISTRY, REDIS_IMAGE
+deploy: ## Deploy to the cluster of KUBECONFIG: OVERLAY=local (production), COMPONENTS='observability load', TAG, REGISTRY, REDIS_IMAGE
 	scripts/cluster deploy
 
 undeploy: ## Take it away again; the canvas stays unless DATA=delete

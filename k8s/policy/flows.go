@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
+	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -77,7 +78,18 @@ func allowed(s *manifests.Set) []string {
 			flows = append(flows, "prometheus operator → "+to+":9464")
 		}
 	}
-	return flows
+	if !slices.ContainsFunc(s.Deployments, func(d *appsv1.Deployment) bool { return d.Name == "prometheus" }) {
+		return flows
+	}
+	for _, name := range []string{"prometheus", "alertmanager", "collector", "jaeger", "grafana"} {
+		flows = append(flows, name+" → DNS:53/UDP", name+" → DNS:53/TCP")
+	}
+	return append(flows,
+		"prometheus → gateway:9464", "prometheus → api:9464", "prometheus → frontend:9464", "prometheus → collector:8888",
+		"prometheus → alertmanager:9093", "prometheus → kube-system:443", "prometheus → world:443", // the Kubernetes API is anywhere
+		"gateway → collector:4317", "gateway → collector:4318", "api → collector:4317", "api → collector:4318", "collector → jaeger:4317",
+		"grafana → prometheus:9090", "grafana → jaeger:16686",
+	)
 }
 
 // flows compares who can reach whom, by the NetworkPolicies, with who must.

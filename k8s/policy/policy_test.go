@@ -2,6 +2,7 @@ package policy
 
 import (
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -62,6 +63,22 @@ func TestOverlays(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A component that is added to what runs must not change the claims: the cluster
+// would refuse the StatefulSet as a whole.
+func TestComponentsLeaveClaimsAlone(t *testing.T) {
+	claim := func(dir string) *corev1.PersistentVolumeClaim {
+		c := named(render(t, dir).StatefulSets, "redis").Spec.VolumeClaimTemplates[0]
+		c.Spec.Resources = corev1.VolumeResourceRequirements{} // overlays may differ in the size
+		return &c
+	}
+	want := claim("../testdata/everything")
+	for _, dir := range []string{"../base", "../overlays/local", "../overlays/production", "../tilt"} {
+		if got := claim(dir); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, with all components %+v", dir, got, want)
+		}
 	}
 }
 
