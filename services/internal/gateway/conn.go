@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"os"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -148,7 +148,8 @@ func (c *conn) read() int {
 
 func (c *conn) closeCode(err error) int {
 	var closed *websocket.CloseError
-	if errors.Is(err, os.ErrDeadlineExceeded) && c.closedBy.Load() == 0 {
+	// The library passes on of a time-out only that it is one.
+	if late := net.Error(nil); errors.As(err, &late) && late.Timeout() && c.closedBy.Load() == 0 {
 		c.gateway.metrics.dead.Inc()
 	}
 	switch {
