@@ -195,7 +195,7 @@ func TestTraceOfOnePixel(t *testing.T) {
 			tr.connect(t, "gateway-1")
 			tr.connect(t, "gateway-1")
 			tr.draw(t, author, tr.context("A"))
-			tr.expect(t, `
+			f := tr.expect(t, `
 				client A
 				  gateway-0 draw [server] canvas=main operation.number=1 pixels=1 seq.acknowledged=2
 				    api-0 process pixel-updates [consumer] canvas=main seq.first=2 seq.last=2 source=live -> draw A
@@ -205,6 +205,7 @@ func TestTraceOfOnePixel(t *testing.T) {
 				    gateway-1 process pixel-updates [consumer] canvas=main recipients=2 seq.first=2 seq.last=2 source=live -> draw A
 				api-0 checkpoint [internal] canvas=main operations=1 seq.first=2 seq.last=2 -> draw A
 			`)
+			t.Logf("begin and duration in ms:\n%s", f.timed())
 		})
 	}
 }

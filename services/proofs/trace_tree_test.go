@@ -18,6 +18,7 @@ type forest struct {
 	byID    map[ref]*span
 	names   map[string]string // of traces, by id
 	clients map[ref]string    // names of spans that were not received
+	origin  uint64            // from when times are shown, ns since the Unix epoch; 0: no times
 }
 
 func newForest(spans []*span) *forest {
@@ -128,7 +129,7 @@ func (f *forest) tree(trace string) string {
 		}
 		slices.SortFunc(all, func(a, b child) int { return strings.Compare(a.line, b.line) })
 		for _, c := range all {
-			b.WriteString(indent + c.line + "\n")
+			b.WriteString(f.times(c.id) + indent + c.line + "\n")
 			show(c.id, indent+"  ")
 		}
 	}
@@ -145,12 +146,36 @@ func (f *forest) tree(trace string) string {
 	for _, top := range tops {
 		indent := ""
 		if l := label(top); l != "" {
-			b.WriteString(strings.TrimSpace(l+" "+f.names[trace]) + "\n")
+			b.WriteString(f.times("") + strings.TrimSpace(l+" "+f.names[trace]) + "\n")
 			indent = "  "
 		}
 		show(top, indent)
 	}
 	return b.String()
+}
+
+// timed returns the same spans, to be shown with the time at which each begins
+// and how long it takes, in milliseconds.
+func (f *forest) timed() *forest {
+	g := *f
+	for _, s := range f.spans {
+		if f.names[s.trace] != "" && (g.origin == 0 || s.start < g.origin) {
+			g.origin = s.start
+		}
+	}
+	return &g
+}
+
+func (f *forest) times(id string) string {
+	if f.origin == 0 {
+		return ""
+	}
+	for _, s := range f.spans {
+		if s.id == id {
+			return fmt.Sprintf("%+9.3f %9.3f  ", float64(int64(s.start-f.origin))/1e6, float64(s.end-s.start)/1e6)
+		}
+	}
+	return strings.Repeat(" ", 21)
 }
 
 // linked returns the traces, other than the named ones, with a span that is

@@ -1,3 +1,5 @@
+//go:build !notracing
+
 package tracing
 
 import (
@@ -64,12 +66,6 @@ func (s *Span) Sent(first uint64, appended int) {
 	s.span.End()
 }
 
-// Sources of an entry.
-const (
-	Live = "live" // the channel
-	Log  = "log"  // read after a live message was missing
-)
-
 // Process starts the span of an entry that reached this process at the moment
 // received. Nil when none of its operations is sampled.
 func (t *Tracer) Process(id string, e *canvas.Entry, received time.Time, source string) *Span {
@@ -102,17 +98,6 @@ func (s *Span) Delivered(recipients, behind int) {
 		s.span.SetAttributes(KeyBehind.Int(behind))
 	}
 	s.span.End()
-}
-
-// Covered is what a checkpoint covers.
-type Covered struct {
-	// First and Last are the positions after the checkpoint before, and of this
-	// one.
-	First, Last uint64
-	// Sampled are the contexts of sampled operations among them, and Dropped how
-	// many more there were.
-	Sampled []canvas.Trace
-	Dropped int
 }
 
 // Checkpoint starts the span of writing a checkpoint: always a trace of its own,
