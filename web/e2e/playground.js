@@ -16,16 +16,16 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 export const DEADLINE = 20000;
 
 /**
- * Starts the playground with the canvases that are named. PLAYGROUND names the
- * program; without it, it is built.
+ * Starts the playground with the canvases that are named, and further settings.
+ * PLAYGROUND names the program; without it, it is built.
  */
-export async function startPlayground(canvases) {
+export async function startPlayground(canvases, settings = {}) {
   const program = process.env.PLAYGROUND || path.join(root, 'build', 'playground');
   if (!process.env.PLAYGROUND) execFileSync('go', ['build', '-o', program, './services/playground'], { cwd: root, stdio: 'inherit' });
   if (!existsSync(program)) throw new Error(`no program at ${program}`);
   const data = mkdtempSync(path.join(os.tmpdir(), 'playground-e2e-'));
   const child = spawn(program, ['-addr', '127.0.0.1:0', '-data', data], {
-    env: { ...process.env, CANVASES: canvases.join(','), DRAIN_DELAY: '0s', CONNECTION_RATE_PER_ADDRESS: '0', MAX_CONNECTIONS_PER_ADDRESS: '0' },
+    env: { ...process.env, CANVASES: canvases.join(','), DRAIN_DELAY: '0s', CONNECTION_RATE_PER_ADDRESS: '0', MAX_CONNECTIONS_PER_ADDRESS: '0', ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const ended = new Promise((resolve) => child.once('exit', resolve));
@@ -43,6 +43,10 @@ export async function startPlayground(canvases) {
   return {
     port,
     url: `http://127.0.0.1:${port}`,
+    /** Where a gateway tells its metrics. */
+    get metrics() {
+      return /gateway\S*\s+(http:\/\/\S+\/metrics)/.exec(output)?.[1];
+    },
     async stop() {
       child.kill('SIGTERM');
       await ended;

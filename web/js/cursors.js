@@ -77,6 +77,8 @@ export class Cursors {
   /** @type {ReturnType<typeof cellsIn>} */
   #view = null;
   #connected = false;
+  /** Places or names have changed since they were drawn. */
+  #stale = true;
   #pointing;
   #looking;
 
@@ -133,7 +135,7 @@ export class Cursors {
     this.#told = false;
     if (this.#places.size > 0) {
       this.#places.clear();
-      this.#changed();
+      this.#shows();
     }
     if (!live) return;
     this.#looking.changed();
@@ -144,7 +146,12 @@ export class Cursors {
   presence({ users, isList }) {
     if (!isList) return;
     this.#names = new Map(users.map((u) => [u.author, u.name]));
-    if (this.#places.size > 0) this.#changed();
+    if (this.#places.size > 0) this.#shows();
+  }
+
+  #shows() {
+    this.#stale = true;
+    this.#changed();
   }
 
   /** @param {{here: {author: number, x: number, y: number}[], gone: number[]}} message */
@@ -156,7 +163,7 @@ export class Cursors {
       this.#places.set(author, { x, y, fromX, fromY, moved: now, heard: now });
     }
     for (const author of gone) this.#places.delete(author);
-    this.#changed();
+    this.#shows();
   }
 
   /** Who is shown where, for tests and for whoever looks: author, x and y in cells, name. */
@@ -171,12 +178,18 @@ export class Cursors {
     for (const [author, place] of this.#places) {
       if (now - place.heard > LIVES) {
         this.#places.delete(author);
+        this.#stale = true;
         continue;
       }
       const still = this.#still();
       const [x, y] = still ? [place.x, place.y] : at(place, now);
       gliding ||= !still && now - place.moved < GLIDE;
       arrow(c, left + (x + 0.5) * scale, top + (y + 0.5) * scale, ratio, personColor(author), this.#names.get(author));
+    }
+    if (this.#stale) {
+      this.#stale = false;
+      // For tests, and for whoever looks: an image does not say who is where.
+      if (c.canvas) c.canvas.dataset.cursors = JSON.stringify(this.shown);
     }
     // This frame is being drawn: the next one is asked for after it.
     if (gliding) queueMicrotask(this.#changed);
