@@ -10,6 +10,7 @@ import {
   startPlayground,
   startWire,
   waitLive,
+  waitUntil,
   waitShown,
   watchConsole,
 } from './playground.js';
@@ -25,7 +26,7 @@ let contexts = [];
 let consoles = [];
 
 before(async () => {
-  playground = await startPlayground(['cut', 'reload', 'closed', 'offline']);
+  playground = await startPlayground(['cut', 'reload', 'closed', 'offline', 'killed', 'redis', 'pending'], { flags: ['-gateways', '2', '-apis', '1', '-frontends', '1'] });
   wire = await startWire(playground.port);
   browser = await launchBrowser();
 });
@@ -72,7 +73,8 @@ test('a connection that was cut comes back, and both sides catch up', async () =
   await waitOffline(page);
   await drawWithMouse(page, [[0, 5], [9, 5]]);
   await waitShown(page, { ...drawn, ...cells(RED, [0, 5, 9, 5]) });
-  await page.getByText('to be sent').waitFor({ timeout: DEADLINE });
+  await page.locator('#waiting').waitFor({ timeout: DEADLINE });
+  assert.equal(await page.locator('#waiting').textContent(), '1 stroke waits to be sent');
   await chooseColor(other, 'Blue');
   await drawWithMouse(other, [[20, 20], [29, 20]]);
   Object.assign(drawn, cells(BLUE, [20, 20, 29, 20]));
@@ -83,7 +85,7 @@ test('a connection that was cut comes back, and both sides catch up', async () =
   Object.assign(drawn, cells(RED, [0, 5, 9, 5]));
   await waitShown(page, drawn);
   await waitShown(other, drawn);
-  await page.getByText('to be sent').waitFor({ state: 'hidden', timeout: DEADLINE });
+  await page.locator('#banner').waitFor({ state: 'hidden', timeout: DEADLINE });
 });
 
 test('what was drawn without a connection survives a reload', async () => {
@@ -133,4 +135,66 @@ test('the browser going offline and online again is noticed at once', async () =
   const other = await open('offline', null, playground.url);
   await waitLive(other);
   await waitShown(other, cells(BLUE, [4, 4, 6, 4]));
+});
+
+test('a gateway is killed in the middle of a drawing, and no stroke is lost', async () => {
+  const [page, other] = [await open('killed', null, playground.url), await open('killed', null, playground.url)];
+  await waitLive(page);
+  await waitLive(other);
+  await chooseColor(page, 'Red');
+  const lines = [];
+  for (let y = 0; y < 12; y++) {
+    if (y === 4) process.kill(playground.pid(await page.locator('#server').textContent()), 'SIGKILL');
+    await drawWithMouse(page, [[0, 2 * y], [20, 2 * y]]);
+    lines.push([0, 2 * y, 20, 2 * y]);
+  }
+  await waitLive(page);
+  await waitLive(other);
+  await waitShown(page, cells(RED, ...lines));
+  await waitShown(other, cells(RED, ...lines));
+  await page.waitForFunction(() => document.getElementById('unsent').textContent === '0', null, { timeout: DEADLINE });
+});
+
+test('Redis is away and comes back: the page says so, and all is drawn in the end', async () => {
+  const [page, other] = [await open('redis', null, playground.url), await open('redis', null, playground.url)];
+  await waitLive(page);
+  await waitLive(other);
+  await chooseColor(page, 'Green');
+  const redis = playground.pid('redis');
+  process.kill(redis, 'SIGSTOP');
+  try {
+    await drawWithMouse(page, [[2, 2], [12, 2]]);
+    await page.waitForSelector('#state[data-state=degraded]', { timeout: DEADLINE });
+    await page.getByText('The storage is away').waitFor({ timeout: DEADLINE });
+    await drawWithMouse(page, [[2, 4], [12, 4]]);
+    await waitShown(page, cells(GREEN, [2, 2, 12, 2], [2, 4, 12, 4]));
+    await waitShown(other, {});
+  } finally {
+    process.kill(redis, 'SIGCONT');
+  }
+  await waitLive(page);
+  await waitShown(other, cells(GREEN, [2, 2, 12, 2], [2, 4, 12, 4]));
+  await waitShown(page, cells(GREEN, [2, 2, 12, 2], [2, 4, 12, 4]));
+  await page.locator('#banner').waitFor({ state: 'hidden', timeout: DEADLINE });
+});
+
+test('own pixels are marked while they are not known to be stored', async () => {
+  const page = await open('pending');
+  await waitLive(page);
+  await chooseColor(page, 'Red');
+  const marked = () =>
+    page.evaluate(() => {
+      const canvas = document.getElementById('layers');
+      const [left, top, scale] = ['left', 'top', 'scale'].map((name) => Number(document.getElementById('canvas').dataset[name]));
+      return canvas.getContext('2d').getImageData(Math.floor(left + 5.5 * scale), Math.floor(top + 5.5 * scale), 1, 1).data[3];
+    });
+  wire.cut();
+  await waitOffline(page);
+  await drawWithMouse(page, [[5, 5], [8, 5]]);
+  await page.mouse.move(5, 300);
+  await waitUntil(async () => (await marked()) > 0);
+  wire.mend();
+  await waitLive(page);
+  await waitUntil(async () => (await marked()) === 0);
+  await page.waitForFunction(() => /ms$/.test(document.getElementById('latency-p50').textContent), null, { timeout: DEADLINE });
 });

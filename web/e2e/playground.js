@@ -16,15 +16,17 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 export const DEADLINE = 20000;
 
 /**
- * Starts the playground with the canvases that are named, and further settings.
- * PLAYGROUND names the program; without it, it is built.
+ * Starts the playground with the canvases that are named, and further settings
+ * of its environment. PLAYGROUND names the program; without it, it is built. With
+ * flags such as -gateways 2 its services are processes of their own, whose ids
+ * `pid` gives by name.
  */
-export async function startPlayground(canvases, settings = {}) {
+export async function startPlayground(canvases, { settings = {}, flags = [] } = {}) {
   const program = process.env.PLAYGROUND || path.join(root, 'build', 'playground');
   if (!process.env.PLAYGROUND) execFileSync('go', ['build', '-o', program, './services/playground'], { cwd: root, stdio: 'inherit' });
   if (!existsSync(program)) throw new Error(`no program at ${program}`);
   const data = mkdtempSync(path.join(os.tmpdir(), 'playground-e2e-'));
-  const child = spawn(program, ['-addr', '127.0.0.1:0', '-data', data], {
+  const child = spawn(program, ['-addr', '127.0.0.1:0', '-data', data, ...flags], {
     env: { ...process.env, CANVASES: canvases.join(','), DRAIN_DELAY: '0s', CONNECTION_RATE_PER_ADDRESS: '0', MAX_CONNECTIONS_PER_ADDRESS: '0', ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -40,12 +42,25 @@ export async function startPlayground(canvases, settings = {}) {
     child.stderr.on('data', read);
     ended.then((code) => reject(new Error(`the playground ended with ${code}:\n${output}`)));
   });
+  const ready = new Promise((resolve) => {
+    const read = () => /Ctrl-C/.test(output) && resolve();
+    child.stdout.on('data', read);
+    child.stderr.on('data', read);
+    read();
+  });
+  await ready;
   return {
     port,
     url: `http://127.0.0.1:${port}`,
     /** Where a gateway tells its metrics. */
     get metrics() {
       return /gateway\S*\s+(http:\/\/\S+\/metrics)/.exec(output)?.[1];
+    },
+    /** Of "redis", "gateway-0", …: the process that has the name now. */
+    pid(name) {
+      const found = [...output.matchAll(new RegExp(`${name}\\b.*\\bpid[ =](\\d+)`, 'g'))].at(-1);
+      if (!found) throw new Error(`no process ${name} in:\n${output}`);
+      return Number(found[1]);
     },
     async stop() {
       child.kill('SIGTERM');
@@ -127,10 +142,11 @@ export function watchConsole(page) {
   return complaints;
 }
 
-/** Waits until the page is live and has painted. */
+/** Waits until the page is live and has painted, and closes what asks for a name on the first visit. */
 export async function waitLive(page) {
   await page.waitForSelector('#state[data-state=live]', { timeout: DEADLINE });
   await page.waitForFunction(() => document.getElementById('canvas').dataset.scale, null, { timeout: DEADLINE });
+  await page.evaluate(() => document.getElementById('welcome').hidden || document.getElementById('welcome-close').click());
 }
 
 /** Where the centre of a cell is on the page. */
@@ -181,8 +197,28 @@ export async function waitShown(page, expected) {
   }
 }
 
+/** Waits until a condition holds, looking at it once a frame or so. */
+export async function waitUntil(condition) {
+  const end = Date.now() + DEADLINE;
+  while (!(await condition())) {
+    if (Date.now() > end) throw new Error(`still not: ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Checks the radio button of a colour or a tool. */
 export async function chooseColor(page, name) {
   await page.getByRole('radio', { name, exact: true }).check({ force: true });
+}
+
+export const chooseTool = chooseColor;
+
+/** Gives the page's user a name, by the list of people. */
+export async function setName(page, name) {
+  await page.locator('#people-button').click();
+  await page.locator('#name').fill(name);
+  await page.locator('#name').press('Enter');
+  await page.keyboard.press('Escape');
 }
 
 /** Draws with the mouse along cells; between them it moves in one jump. */

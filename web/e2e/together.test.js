@@ -26,11 +26,13 @@ let requests = [];
 before(async () => {
   receiver = await startReceiver();
   playground = await startPlayground(['cursors', 'view:300x300', 'traces', 'alone'], {
-    BROWSER_TRACES_URL: `http://${receiver.address}/v1/traces`,
-    BROWSER_TRACES_RATIO: '1',
-    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `http://${receiver.address}/v1/traces`,
-    OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',
-    OTEL_BSP_SCHEDULE_DELAY: '50',
+    settings: {
+      BROWSER_TRACES_URL: `http://${receiver.address}/v1/traces`,
+      BROWSER_TRACES_RATIO: '1',
+      OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `http://${receiver.address}/v1/traces`,
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',
+      OTEL_BSP_SCHEDULE_DELAY: '50',
+    },
   });
   browser = await launchBrowser();
 });

@@ -177,10 +177,7 @@ const keyboard = new Keyboard(element, display, drawing, {
 
 const pointer = new Pointer(element, display, drawing, {
   hover,
-  down: (cell) => {
-    keyboard.follow(cell);
-    hover(cell);
-  },
+  down: (cell) => keyboard.follow(cell),
   tap: (cell) => point(cell, true),
 });
 

@@ -47,7 +47,7 @@ export class Pointer {
     element.addEventListener('pointermove', (e) => this.#move(e));
     element.addEventListener('pointerup', (e) => this.#up(e));
     element.addEventListener('pointercancel', (e) => this.#up(e));
-    element.addEventListener('pointerleave', () => on.hover(null));
+    element.addEventListener('pointerleave', (e) => e.pointerType !== 'touch' && on.hover(null));
     element.addEventListener('contextmenu', (e) => e.preventDefault());
     element.addEventListener('wheel', (e) => this.#wheel(e), { passive: false });
     // A stroke counts as it is when the page goes away.
@@ -76,6 +76,7 @@ export class Pointer {
     if (this.#pointers.size > 1) return;
     const cell = this.#display.cellAt(e.clientX, e.clientY);
     this.#on.down(cell);
+    this.#on.hover(e.pointerType === 'touch' ? null : cell);
     if (e.button === 1 || this.#holding || (e.button === 0 && this.#drawing.tool === 'hand')) {
       this.#pan = { id: e.pointerId, x: e.clientX, y: e.clientY, moved: 0 };
       this.#element.classList.add('panning');

@@ -26,11 +26,13 @@ export class Shortcuts {
   #down(e) {
     if (e.defaultPrevented || e.altKey || isWriting(e.target) || document.querySelector('dialog:modal')) return;
     const mod = e.ctrlKey || e.metaKey;
-    const shifted = e.shiftKey && e.key.length === 1 && e.key !== e.key.toLowerCase();
-    const name = `${mod ? 'mod+' : ''}${mod && shifted ? 'shift+' : ''}${e.key.length === 1 ? e.key.toLowerCase() : e.key}`;
-    if (!mod && !this.#enabled()) return;
+    const key = e.key.length === 1 ? e.key.toLowerCase() : e.key;
+    // Shift is part of how a sign is typed, such as the question mark, but a
+    // capital letter is no command.
+    if (!mod && (!this.#enabled() || (e.shiftKey && key !== e.key))) return;
+    const name = `${mod ? 'mod+' : ''}${mod && e.shiftKey ? 'shift+' : ''}${key}`;
     const shortcut = this.#all.find((s) => s.keys.includes(name));
-    if (!shortcut || (!mod && e.shiftKey && shifted)) return;
+    if (!shortcut) return;
     e.preventDefault();
     shortcut.run(e);
   }

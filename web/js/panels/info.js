@@ -65,6 +65,7 @@ export class PixelInfo {
     if (!this.#who.textContent) this.#who.textContent = texts.whoAsking;
     let text;
     try {
+      if (!navigator.onLine) throw new Error('offline');
       const { written } = await this.#story(x, y, request.signal);
       if (!written) text = texts.whoUnknown;
       else if (written.reset) text = texts.whoReset(ago(Date.now() - written.at));

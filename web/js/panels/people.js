@@ -16,7 +16,6 @@ const ACTIVE = 2500;
 export class People {
   #list = byId('people');
   #faces = byId('faces');
-  #button = byId('people-button');
   /** @type {User[]} */
   #users = [];
   #own = -1;
@@ -24,7 +23,7 @@ export class People {
   #drawing = new Map();
 
   constructor() {
-    attach(byId('people-panel'), this.#button);
+    attach(byId('people-panel'), byId('people-button'));
   }
 
   /** The own tag. @param {number} author */
@@ -39,7 +38,6 @@ export class People {
     users = this.#users;
     byId('people-count').textContent = String(active);
     byId('people-here').textContent = texts.peopleHere(active);
-    this.#button.setAttribute('aria-label', texts.peopleButton(active));
     const listed = [...users].sort((a, b) => Number(b.author === this.#own) - Number(a.author === this.#own)).slice(0, MAX_LISTED);
     this.#list.replaceChildren(...listed.map((u) => this.#item(u)));
     this.#faces.replaceChildren(...listed.slice(0, MAX_FACES).map((u) => face(u)));

@@ -59,7 +59,6 @@ export class Status {
     if (state !== this.#shown) announce(`${name}. ${detail}`);
     this.#shown = state;
     this.#badge.dataset.state = state;
-    this.#badge.setAttribute('aria-label', texts.connectionOf(name));
     byId('state-text').textContent = name;
     byId('state-name').textContent = name;
     byId('state-detail').textContent = detail;

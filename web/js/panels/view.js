@@ -28,6 +28,7 @@ export function placeOf(viewport) {
 
 export class ViewBar {
   #display;
+  #covered = '';
   /** @type {ReturnType<typeof setTimeout>|undefined} */
   #timer;
 
@@ -38,9 +39,14 @@ export class ViewBar {
     byId('zoom-out').addEventListener('click', () => this.zoom(-1));
     for (const button of document.querySelectorAll('.fit')) button.addEventListener('click', () => this.fit());
     display.addEventListener('view', () => this.#changed());
-    display.addEventListener('resize', () => this.cover());
+    display.addEventListener('resize', () => {
+      this.#covered = '';
+      this.cover();
+    });
     window.addEventListener('hashchange', () => this.goTo(location.hash));
-    this.cover();
+    // Panels are filled after this, and change with the window.
+    const observer = new ResizeObserver(() => this.cover());
+    for (const dock of document.querySelectorAll('.dock')) observer.observe(dock);
   }
 
   /** @param {1|-1} direction */
@@ -84,6 +90,9 @@ export class ViewBar {
       if (side === 'left') covered.left = Math.max(covered.left, box.right + gap);
       if (side === 'right') covered.right = Math.max(covered.right, innerWidth - box.left + gap);
     }
+    const key = JSON.stringify(covered);
+    if (key === this.#covered) return;
+    this.#covered = key;
     this.#display.setInsets(covered);
   }
 
