@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"encoding/binary"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -262,6 +263,26 @@ func TestClosedConnection(t *testing.T) {
 		v.conn.Answered()
 		s.hub.Leave(v.conn)
 		s.want(t, "it is answered", books{owed: 2, delivered: 1, undelivered: 1, confirmed: 1})
+	})
+}
+
+// A pong says that what was before its ping has arrived, and nothing else.
+func TestPongProvesWhatWasBeforeItsPing(t *testing.T) {
+	accounted(t, func(t *testing.T, s *stage) {
+		v := s.join(Binary, 1<<20, nil, nil)
+		s.settle()
+		s.publish(paint(0, 0, 1))
+		synctest.Wait()
+		s.hub.PingAll()
+		synctest.Wait()
+		s.publish(paint(0, 0, 2)) // behind the ping
+		synctest.Wait()
+		v.look()
+		s.want(t, "the pong is here", books{owed: 2, delivered: 2, confirmed: 1})
+		lie := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(nil, 9), s.hub.era) // position 9
+		v.conn.Received(lie)
+		v.conn.Received(lie[:8])
+		s.want(t, "a pong to no ping is here", books{owed: 2, delivered: 2, confirmed: 1})
 	})
 }
 
