@@ -73,7 +73,7 @@ test('without a network the page opens, shows the canvas and takes strokes', asy
   await drawWithMouse(page, [[5, 5], [20, 5]]);
   const drawn = cells(RED, [5, 5, 20, 5]);
   await waitShown(page, drawn);
-  await page.getByText('to be sent').waitFor({ state: 'hidden', timeout: DEADLINE });
+  await page.locator('#waiting').waitFor({ state: 'hidden', timeout: DEADLINE });
 
   balancer.cut();
   await page.reload();

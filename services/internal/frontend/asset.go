@@ -20,7 +20,9 @@ import (
 type asset struct {
 	contentType  string
 	cacheControl string
-	plain        variant
+	// bare: no browser makes a document or a worker of it.
+	bare  bool
+	plain variant
 	// gzip is nil where compression saves nothing.
 	gzip *variant
 }
@@ -107,6 +109,8 @@ func newAsset(body []byte, contentType, cacheControl string) *asset {
 	hash := hex.EncodeToString(sum[:16])
 	a := &asset{
 		contentType: contentType, cacheControl: cacheControl,
+		// An SVG by itself is a document.
+		bare:  cacheControl == immutable && contentType != contentTypes[".svg"] && contentType != contentTypes[".html"],
 		plain: variant{body, strconv.Itoa(len(body)), `"` + hash + `"`},
 	}
 	var packed bytes.Buffer

@@ -315,7 +315,7 @@ func handler(t *testing.T, o Options) http.Handler {
 
 func TestSecurityHeaders(t *testing.T) {
 	addr, _ := start(t, Options{WSURL: "https://ws.example.org:8443/x", APIURL: "http://api.example.org"})
-	for _, path := range []string{"/", prefix(t) + "js/main.js", "/sw.js", "/config.js", "/health", "/nothing", "/../x"} {
+	for _, path := range []string{"/", prefix(t) + "favicon.svg", "/sw.js", "/reload.js", "/config.js", "/health", "/nothing", "/../x"} {
 		response, _ := get(t, addr, path)
 		for name, want := range map[string]string{
 			"Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'; " +
@@ -331,6 +331,23 @@ func TestSecurityHeaders(t *testing.T) {
 			if got := response.Header.Get(name); got != want {
 				t.Errorf("%s: %s: %q; want %q", path, name, got, want)
 			}
+		}
+	}
+}
+
+// What is neither a page nor a worker goes without the headers of those.
+func TestFilesOfAPageAreBare(t *testing.T) {
+	addr, _ := start(t, Options{})
+	for _, name := range []string{"js/main.js", "css/theme.css", "icons/icon-192.png"} {
+		response, _ := get(t, addr, prefix(t)+name)
+		h := response.Header
+		for _, header := range documentHeaders {
+			if h.Get(header) != "" {
+				t.Errorf("%s carries %s", name, header)
+			}
+		}
+		if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Cross-Origin-Resource-Policy") != "same-origin" {
+			t.Errorf("%s: %v", name, h)
 		}
 	}
 }

@@ -80,6 +80,11 @@ func (s *site) serveFile(w http.ResponseWriter, r *http.Request) {
 	}
 	v, gzipped := a.choose(r.Header.Values("Accept-Encoding"))
 	h.Set("Cache-Control", a.cacheControl)
+	if a.bare {
+		for _, name := range documentHeaders {
+			h.Del(name)
+		}
+	}
 	h.Set("ETag", v.etag)
 	if a.gzip != nil {
 		h.Set("Vary", "Accept-Encoding")
