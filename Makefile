@@ -122,10 +122,10 @@ manifests: ## Render every overlay and hold it to schemas and policies, without 
 	$(GO) -C k8s vet -tags cluster ./...
 	$(GO) -C k8s test ./...
 
-docs: build/playground web/node_modules/.package-lock.json ## Make anew what is generated: the list of metrics, README's settings and picture, the golden vectors
+docs: build/playground web/node_modules/.package-lock.json ## Make anew what is generated: the list of metrics, README's settings, the page's pictures, the golden vectors
 	$(GO) test -run '^(TestReadme|TestMetricsPage)' ./services/internal/readme -update
 	$(GO) test -run '^TestVectors$$' ./services/protocol -update
-	PLAYGROUND='$(CURDIR)/build/playground' node scripts/picture.mjs docs/pictures/page.png
+	PLAYGROUND='$(CURDIR)/build/playground' node scripts/pictures.mjs docs/pictures
 
 clean: ## Remove what was built and installed here
 	rm -rf build web/node_modules
