@@ -54,13 +54,15 @@ type out struct {
 	kind client.RecoveryKind
 }
 
+// canvases counts those of this run. The next run uses them again: there may be
+// a limited number.
 var canvases atomic.Int64
 
 // gather connects so many people. Each draws every so often; 0: never.
 func gather(t *testing.T, n int, every time.Duration) *crowd {
 	t.Helper()
 	ws, api, _ := addresses(t)
-	c := &crowd{api: api, id: fmt.Sprintf("proof-%d-%d", time.Now().Unix()%1e6, canvases.Add(1))}
+	c := &crowd{api: api, id: fmt.Sprintf("proof-%d", canvases.Add(1))}
 	request(t, http.MethodPut, api+"/api/canvases/"+c.id, fmt.Sprintf(`{"width":%d,"height":%d}`, side, side))
 	c.begin = c.head(t)
 	ctx, stop := context.WithCancel(t.Context())
