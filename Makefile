@@ -16,7 +16,7 @@ LINTER   := build/bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 SERVICES := gateway api frontend playground
 
 .DELETE_ON_ERROR:
-.PHONY: help run build test unit web types e2e prove soak mutate lint vuln bench microbench fuzz docs clean $(SERVICES:%=build/%)
+.PHONY: observability help run build test unit web types e2e prove soak mutate lint vuln bench microbench fuzz docs clean $(SERVICES:%=build/%)
 .PHONY: images deploy undeploy scale cluster-test manifests
 
 help: ## List the targets
@@ -72,6 +72,8 @@ lint: $(LINTER) vuln ## Linters (import directions among them), stale generated 
 	$(LINTER) run ./...
 	$(MAKE) types
 	cd k8s && '$(CURDIR)/$(LINTER)' run --build-tags cluster ./...
+	cd observability && $(GO) vet ./... && '$(CURDIR)/$(LINTER)' run ./...
+	$(GO) -C observability run ./render -check
 	$(GO) test -run '^(TestReadme|TestDocuments|TestDocumented|TestVectors)' ./services/internal/readme ./services/protocol
 
 # Into a folder of its own, then to a name with the version: a rule that was
@@ -126,6 +128,10 @@ docs: build/playground web/node_modules/.package-lock.json ## Make anew what is 
 	$(GO) test -run '^(TestReadme|TestMetricsPage)' ./services/internal/readme -update
 	$(GO) test -run '^TestVectors$$' ./services/protocol -update
 	PLAYGROUND='$(CURDIR)/build/playground' node scripts/pictures.mjs docs/pictures
+
+observability: ## Render rules, their tests, dashboards and the kustomization from observability/alerts, and check all of it
+	$(GO) -C observability run ./render
+	$(GO) -C observability test ./...
 
 clean: ## Remove what was built and installed here
 	rm -rf build web/node_modules

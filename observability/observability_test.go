@@ -396,8 +396,9 @@ var localLink = regexp.MustCompile(`\]\(([^):#]+)(?:#[^)]*)?\)`)
 func TestKustomizationFiles(t *testing.T) {
 	a := read(t)
 	var k struct {
-		APIVersion         string `yaml:"apiVersion"`
-		Kind               string `yaml:"kind"`
+		APIVersion         string         `yaml:"apiVersion"`
+		GeneratorOptions   map[string]any `yaml:"generatorOptions"`
+		Kind               string         `yaml:"kind"`
 		ConfigMapGenerator []struct {
 			Name    string         `yaml:"name"`
 			Files   []string       `yaml:"files"`

@@ -1,5 +1,5 @@
 // Render writes what is made from the sources of observability/: rules and
-// their tests, dashboards, Prometheus' configuration for Kubernetes.
+// their tests, dashboards, the kustomization.
 //
 //	go run ./render              writes them into observability/
 //	go run ./render -check       changes nothing; exit code 1 and a list when something is stale

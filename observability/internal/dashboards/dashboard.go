@@ -60,6 +60,10 @@ func Render(s rules.Sources) (tree.Files, error) {
 	return files, nil
 }
 
+// build makes the classic model, which every Grafana since 9 reads from files;
+// its successor is for Kubernetes-style APIs of 12 and later.
+//
+//nolint:staticcheck // SA1019: deprecated in favour of that one, see above
 func (b board) build() (dashboard.Dashboard, error) {
 	d := dashboard.NewDashboardBuilder(b.title).Uid(b.uid).Description(b.about).Tags([]string{"pixel"}).
 		Time("now-15m", "now").Refresh("10s").Timezone("browser").Readonly().Tooltip(dashboard.DashboardCursorSyncCrosshair).
@@ -128,3 +132,17 @@ func Queries(s rules.Sources) []Query {
 // Query is a query of a dashboard. Drill names what fills it where nothing does
 // in a healthy system.
 type Query struct{ Dashboard, Panel, Expr, Drill string }
+
+// Counts returns how many dashboards, panels and queries of panels there are.
+func Counts(s rules.Sources) (dashboards, panels, queries int) {
+	for _, b := range boards(s) {
+		dashboards++
+		for _, r := range b.rows {
+			panels += len(r.panels)
+			for _, p := range r.panels {
+				queries += len(p.queries)
+			}
+		}
+	}
+	return dashboards, panels, queries
+}

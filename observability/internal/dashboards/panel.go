@@ -77,10 +77,10 @@ func (p panel) targets() []cog.Builder[variants.Dataquery] {
 	for i, q := range p.queries {
 		t := prometheus.NewDataqueryBuilder().RefId(string(rune('A' + i))).Datasource(source).
 			Expr(q.expr).LegendFormat(q.legend)
-		switch {
-		case p.kind == number || p.kind == bars:
+		switch p.kind {
+		case number, bars:
 			t = t.Instant()
-		case p.kind == heat:
+		case heat:
 			t = t.Range().Format(prometheus.PromQueryFormatHeatmap).Exemplar(q.exemplars)
 		default:
 			t = t.Range().Exemplar(q.exemplars)

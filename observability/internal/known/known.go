@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 
@@ -105,7 +106,7 @@ func (m Metrics) page(path string) error {
 }
 
 // ofTargets are labels that come with the target, not with the metric.
-var ofTargets = map[string]bool{"job": true, "pod": true, "instance": true, labels.MetricName: true}
+var ofTargets = map[string]bool{"job": true, "pod": true, "instance": true, model.MetricNameLabel: true}
 
 // Check returns what a query names that does not exist: metrics, their labels,
 // values of labels, boundaries of histograms.

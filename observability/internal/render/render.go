@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -44,10 +43,12 @@ func All(root string) (tree.Files, error) {
 		return nil, err
 	}
 	files.Add(boards)
-	if files["prometheus/kubernetes.yaml"], err = kubernetes(root); err != nil {
+	files["kustomization.yaml"] = kustomization(files)
+	pages, err := counts(root, sources, built)
+	if err != nil {
 		return nil, err
 	}
-	files["kustomization.yaml"] = kustomization(files)
+	files.Add(pages)
 	return files, nil
 }
 
@@ -70,40 +71,17 @@ func Short(root string, factor float64, floor time.Duration) (map[string][]byte,
 	return files, nil
 }
 
-// kubernetes renders Prometheus' configuration for Kubernetes: that for
-// processes, with other ways to find targets and Alertmanagers.
-func kubernetes(root string) ([]byte, error) {
-	config := map[string]any{}
-	if err := rules.Read(filepath.Join(root, "prometheus", "prometheus.yaml"), &config); err != nil {
-		return nil, err
-	}
-	var scrape struct {
-		Alertmanagers []any `yaml:"alertmanagers"`
-		ScrapeConfigs []any `yaml:"scrape_configs"`
-	}
-	if err := rules.Read(filepath.Join(root, "prometheus", "kubernetes-scrape.yaml"), &scrape); err != nil {
-		return nil, err
-	}
-	alerting, ok := config["alerting"].(map[string]any)
-	if !ok {
-		return nil, fmt.Errorf("render: prometheus.yaml has no alerting")
-	}
-	alerting["alertmanagers"] = scrape.Alertmanagers
-	config["scrape_configs"] = scrape.ScrapeConfigs
-	config["rule_files"] = []string{"rules/*.yaml"}
-	return rules.Encode("Rendered from prometheus.yaml and kubernetes-scrape.yaml by `make observability`; not to be edited.", config)
-}
-
 const kustomizationHead = `# Rendered by ` + "`make observability`" + `; not to be edited.
 #
-# The ConfigMaps of the stack, for kustomizations that name this folder as a
-# resource: kustomize reads no files outside of its root, so they are made here.
-# One for each dashboard, since all together would outgrow a ConfigMap and the
-# annotation that kubectl apply keeps; grafana_dashboard is the label that
-# Grafana's sidecar looks for. pixel-prometheus-rules belongs into rules/ beside
-# Prometheus' configuration.
+# ConfigMaps of what is the same in a cluster as for processes, for
+# kustomizations that name this folder as a resource: kustomize reads no files
+# outside of its root, so they are made here. One for each dashboard, since all
+# together would outgrow the annotation that kubectl apply keeps;
+# grafana_dashboard is the label that Grafana's sidecar looks for.
 apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
+generatorOptions:
+  disableNameSuffixHash: true
 configMapGenerator:
 `
 
@@ -111,32 +89,19 @@ configMapGenerator:
 func kustomization(files tree.Files) []byte {
 	var b bytes.Buffer
 	b.WriteString(kustomizationHead)
-	generator := func(name, label string, paths ...string) {
-		fmt.Fprintf(&b, "  - name: %s\n    files:\n", name)
-		for _, p := range paths {
-			fmt.Fprintf(&b, "      - %s\n", p)
-		}
-		if label != "" {
-			fmt.Fprintf(&b, "    options:\n      labels: {%s: \"1\"}\n      disableNameSuffixHash: true\n", label)
+	b.WriteString("  - name: prometheus-rules\n    files:\n")
+	paths := slices.Sorted(maps.Keys(files))
+	for _, p := range paths {
+		if path.Dir(p) == "rules" {
+			fmt.Fprintf(&b, "      - %s.yml=%s\n", strings.TrimSuffix(path.Base(p), ".yaml"), p)
 		}
 	}
-	generator("pixel-prometheus", "", "prometheus.yaml=prometheus/kubernetes.yaml")
-	var ruleFiles, boards []string
-	for _, p := range slices.Sorted(maps.Keys(files)) {
-		switch path.Dir(p) {
-		case "rules":
-			ruleFiles = append(ruleFiles, p)
-		case "dashboards":
-			boards = append(boards, p)
+	b.WriteString("  - name: alertmanager-routes\n    files: [alertmanager.yml=alertmanager/alertmanager.yaml]\n")
+	for _, p := range paths {
+		if path.Dir(p) == "dashboards" {
+			fmt.Fprintf(&b, "  - name: grafana-dashboard-%s\n    files: [%s]\n    options:\n      labels: {grafana_dashboard: \"1\"}\n",
+				strings.TrimSuffix(path.Base(p), ".json"), p)
 		}
-	}
-	generator("pixel-prometheus-rules", "", ruleFiles...)
-	generator("pixel-alertmanager", "", "alertmanager/alertmanager.yaml")
-	generator("pixel-grafana-datasources", "", "grafana/provisioning/datasources/datasources.yaml")
-	generator("pixel-grafana-providers", "", "grafana/provisioning/dashboards/dashboards.yaml")
-	for _, p := range boards {
-		uid := strings.TrimSuffix(path.Base(p), ".json")
-		generator("dashboard-"+uid, "grafana_dashboard", p)
 	}
 	return b.Bytes()
 }
