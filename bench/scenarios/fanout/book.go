@@ -39,12 +39,13 @@ type write struct {
 	due    time.Duration // since the book's begin
 	member int32
 	x, y   uint16
+	pod    uint8         // the gateway that its author was connected to, see Group.podNames
 	seq    atomic.Uint64 // where the log has it, once somebody has seen it there
 	acked  atomic.Int64  // when its author knew, ns since begin; 0: not yet
 }
 
 // add enters the next write and returns its number.
-func (b *book) add(member int, due time.Duration, x, y uint16) (int, error) {
+func (b *book) add(member int, pod uint8, due time.Duration, x, y uint16) (int, error) {
 	k := int(b.n.Load())
 	if k >= MaxWrites {
 		return 0, errBookFull
@@ -55,7 +56,7 @@ func (b *book) add(member int, due time.Duration, x, y uint16) (int, error) {
 		b.writes[k/chunkSize].Store(c)
 	}
 	w := &c[k%chunkSize]
-	w.due, w.member, w.x, w.y = due, int32(member), x, y
+	w.due, w.member, w.pod, w.x, w.y = due, int32(member), pod, x, y
 	b.n.Store(int64(k + 1)) // from now on it can be found
 	return k, nil
 }

@@ -107,6 +107,7 @@ type Group struct {
 	members     []*Member // all there ever were
 	slots       []*Member // those that are there
 	pods        map[string]*record
+	podNames    []string // as writes name them; the first stands for unknown
 	disconnects map[int]uint64
 	resumes     map[client.RecoveryKind]uint64
 	ranges      []ranged
@@ -114,6 +115,7 @@ type Group struct {
 	writing     time.Duration  // for how long writes were due
 	diverged    []string
 	compared    int
+	painted     time.Time // when the first plan began
 }
 
 // author names an operation.
@@ -147,7 +149,7 @@ func New(o Options) (*Group, error) {
 		opts: o, book: &book{begin: time.Now()}, series: newSeries(),
 		connects: times{h: metrics.NewTimes()}, back: times{h: metrics.NewTimes()},
 		ackTimes: times{h: metrics.NewTimes()}, late: times{h: metrics.NewTimes()},
-		pods: map[string]*record{}, disconnects: map[int]uint64{}, resumes: map[client.RecoveryKind]uint64{}, numbers: map[author]int{},
+		pods: map[string]*record{}, podNames: []string{""}, disconnects: map[int]uint64{}, resumes: map[client.RecoveryKind]uint64{}, numbers: map[author]int{},
 		// One connection for each load: no client is favoured by another's.
 		http: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second},
 	}
@@ -269,6 +271,21 @@ func (g *Group) Pods() map[string]int {
 		}
 	}
 	return pods
+}
+
+// podNumber returns the number by which writes name a gateway. The caller
+// holds mu.
+func (g *Group) podNumber(pod string) uint8 {
+	for i, name := range g.podNames {
+		if name == pod {
+			return uint8(i)
+		}
+	}
+	if len(g.podNames) == 256 {
+		return 0
+	}
+	g.podNames = append(g.podNames, pod)
+	return uint8(len(g.podNames) - 1)
 }
 
 // On returns the clients that are connected to a gateway now.

@@ -23,6 +23,17 @@ type Plan struct {
 	Cell func(i int) (x, y uint16)
 	// Writers is how many of the clients draw; 0: all.
 	Writers int
+	// Volley is how many writes are due at the same moment; 0: 1. The rate
+	// stays what it is.
+	Volley int
+}
+
+// due returns when write i is due after the beginning.
+func (p *Plan) due(i int) time.Duration {
+	if p.Volley > 1 {
+		i -= i % p.Volley
+	}
+	return time.Duration(float64(i) / p.Rate * float64(time.Second))
 }
 
 // Spread goes over all cells of a canvas, in an order in which neighbours do
@@ -54,6 +65,11 @@ func (g *Group) Paint(ctx context.Context, p Plan) error {
 		return errors.New("fanout: a plan needs a rate and cells")
 	}
 	begin := time.Now()
+	g.mu.Lock()
+	if g.painted.IsZero() {
+		g.painted = begin
+	}
+	g.mu.Unlock()
 	writes, ends := p.Writes, time.Duration(0)
 	if byTime := int(p.For.Seconds() * p.Rate); p.For > 0 && (writes == 0 || byTime < writes) {
 		writes = byTime
@@ -69,7 +85,7 @@ func (g *Group) Paint(ctx context.Context, p Plan) error {
 		g.mu.Unlock()
 	}()
 	for i := 0; writes == 0 || i < writes; i++ {
-		due := begin.Add(time.Duration(float64(i) / p.Rate * float64(time.Second)))
+		due := begin.Add(p.due(i))
 		if sleepUntil(ctx, due) != nil {
 			return nil // told to stop
 		}
@@ -81,6 +97,13 @@ func (g *Group) Paint(ctx context.Context, p Plan) error {
 	}
 	_ = sleepUntil(ctx, begin.Add(ends)) // the last one's share of the time
 	return nil
+}
+
+// PaintedFrom returns when the first plan began, zero when none has.
+func (g *Group) PaintedFrom() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.painted
 }
 
 // draw lets the client whose turn it is draw.
@@ -96,8 +119,9 @@ func (g *Group) draw(i, writers int, due time.Time, x, y uint16) error {
 		return nil
 	}
 	m := g.slots[i%n]
+	pod := g.podNumber(m.pod)
 	g.mu.Unlock()
-	k, err := g.book.add(m.id, due.Sub(g.book.begin), x, y)
+	k, err := g.book.add(m.id, pod, due.Sub(g.book.begin), x, y)
 	if err != nil {
 		return err
 	}
@@ -165,6 +189,9 @@ func (r *record) note(m *Member, w *write, at, since time.Duration) {
 		metrics.Note(r.caught, at-w.due)
 	default:
 		metrics.Note(r.live, at-w.due)
+	}
+	if int(w.member) != m.id {
+		r.from[w.pod]++
 	}
 }
 

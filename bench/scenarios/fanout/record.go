@@ -17,6 +17,8 @@ type record struct {
 	live, caught *hdrhistogram.Histogram
 	echo         *hdrhistogram.Histogram // due → arrival at the author
 	stamped      *hdrhistogram.Histogram // the log's stamp → arrival at the others
+	// from counts deliveries to others by the gateway at which they were drawn.
+	from [256]uint64
 }
 
 func newRecord() *record {

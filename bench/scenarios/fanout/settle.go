@@ -153,8 +153,9 @@ func (g *Group) Measure(s *metrics.Set) {
 
 func (g *Group) measureTimes(s *metrics.Set) {
 	g.mu.Lock()
-	pods := maps.Clone(g.pods)
+	pods, names := maps.Clone(g.pods), slices.Clone(g.podNames)
 	g.mu.Unlock()
+	routes := s.Count("pixel_routes", "pairs of gateways, of who drew and of who got it, with deliveries to others", 0)
 	all, live, caught, echo, stamped := metrics.NewTimes(), metrics.NewTimes(), metrics.NewTimes(), metrics.NewTimes(), metrics.NewTimes()
 	e2e := s.Trend("pixel_e2e_latency", "from when a write was due to its arrival at each other client", all)
 	mine := s.Trend("pixel_echo_latency", "from when a write was due to its arrival at its author", echo)
@@ -170,6 +171,12 @@ func (g *Group) measureTimes(s *metrics.Set) {
 		live.Merge(r.live)
 		caught.Merge(r.caught)
 		stamped.Merge(r.stamped)
+		for i, from := range names {
+			if n := r.from[i]; n > 0 {
+				routes.Value++
+				routes.Part("route", from+" → "+pod, metrics.Metric{Value: float64(n)})
+			}
+		}
 		r.mu.Unlock()
 		e2e.Part("pod", pod, metrics.Metric{Times: here})
 		mine.Part("pod", pod, metrics.Metric{Times: own})

@@ -8,15 +8,19 @@ import (
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/tools/clientcmd"
 )
 
 // Kubernetes breaks pods of a cluster. Their controller replaces them.
+//
+// It uses the dynamic client, since of all the types that the typed one brings
+// it needs a pod's name and whether it is ready.
 type Kubernetes struct {
-	pods      kubernetes.Interface
+	cluster   dynamic.Interface
 	namespace string
 	selectors map[string]string // by service
 	poll      time.Duration
@@ -52,15 +56,15 @@ func NewKubernetes(o KubernetesOptions) (*Kubernetes, error) {
 	if err != nil {
 		return nil, fmt.Errorf("faults: %w", err)
 	}
-	pods, err := kubernetes.NewForConfig(rest)
+	cluster, err := dynamic.NewForConfig(rest)
 	if err != nil {
 		return nil, fmt.Errorf("faults: %w", err)
 	}
-	return newKubernetes(pods, o), nil
+	return newKubernetes(cluster, o), nil
 }
 
-func newKubernetes(pods kubernetes.Interface, o KubernetesOptions) *Kubernetes {
-	k := &Kubernetes{pods: pods, namespace: o.Namespace, selectors: map[string]string{}, poll: 250 * time.Millisecond, broken: map[string]int{}}
+func newKubernetes(cluster dynamic.Interface, o KubernetesOptions) *Kubernetes {
+	k := &Kubernetes{cluster: cluster, namespace: o.Namespace, selectors: map[string]string{}, poll: 250 * time.Millisecond, broken: map[string]int{}}
 	for _, service := range []string{Gateway, API, Redis} {
 		k.selectors[service] = "app.kubernetes.io/name=" + service
 	}
@@ -70,24 +74,37 @@ func newKubernetes(pods kubernetes.Interface, o KubernetesOptions) *Kubernetes {
 	return k
 }
 
+// pods is the cluster's API for pods of the namespace.
+func (k *Kubernetes) pods() dynamic.ResourceInterface {
+	return k.cluster.Resource(schema.GroupVersionResource{Version: "v1", Resource: "pods"}).Namespace(k.namespace)
+}
+
+// isReady tells whether a pod says that it is ready, and is not going away.
+func isReady(pod *unstructured.Unstructured) bool {
+	conditions, _, err := unstructured.NestedSlice(pod.Object, "status", "conditions")
+	if err != nil || pod.GetDeletionTimestamp() != nil {
+		return false
+	}
+	return slices.ContainsFunc(conditions, func(c any) bool {
+		condition, ok := c.(map[string]any)
+		return ok && condition["type"] == "Ready" && condition["status"] == "True"
+	})
+}
+
 // ready returns the pods of a service that are ready, and are not going away.
 func (k *Kubernetes) ready(ctx context.Context, service string) ([]string, error) {
 	selector, ok := k.selectors[service]
 	if !ok || strings.TrimSpace(selector) == "" { // it would match everything
 		return nil, fmt.Errorf("faults: no label selector for %q", service)
 	}
-	list, err := k.pods.CoreV1().Pods(k.namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	list, err := k.pods().List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
 		return nil, fmt.Errorf("faults: pods of %s: %w", service, err)
 	}
 	var names []string
 	for i := range list.Items {
-		pod := &list.Items[i]
-		isReady := slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-			return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-		})
-		if isReady && pod.DeletionTimestamp == nil {
-			names = append(names, pod.Name)
+		if pod := &list.Items[i]; isReady(pod) {
+			names = append(names, pod.GetName())
 		}
 	}
 	slices.Sort(names)
@@ -122,7 +139,7 @@ func (k *Kubernetes) remove(ctx context.Context, target string, o metav1.DeleteO
 		k.mu.Lock()
 		k.broken[target] = len(names)
 		k.mu.Unlock()
-		if err := k.pods.CoreV1().Pods(k.namespace).Delete(ctx, target, o); err != nil {
+		if err := k.pods().Delete(ctx, target, o); err != nil {
 			return fmt.Errorf("faults: deleting %s: %w", target, err)
 		}
 		return nil
