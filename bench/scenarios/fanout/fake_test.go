@@ -41,6 +41,10 @@ type server struct {
 	// forge changes what a connection is sent as position seq; nil: nothing.
 	forge func(n int, seq uint64, op canvas.Op) canvas.Op
 
+	// lag is by how much a picture is older than the position of who joins:
+	// what lies between follows as messages.
+	lag uint64
+
 	mu      sync.Mutex
 	log     []canvas.Op
 	seen    map[string]uint64 // author's last number
@@ -177,7 +181,8 @@ func (s *server) welcome(p *peer, r *http.Request) {
 	where := canvas.Position{Epoch: epoch, Seq: at}
 	s.send(p, protocol.Connected{ClientID: "client_1_a", Pod: "pod-" + strconv.Itoa(p.n), Canvas: "main", Spec: spec, Position: where})
 	if p.binary && !resumed {
-		for _, b := range protocol.EncodeSnapshot(s.grid().Freeze(), where) {
+		at -= min(at, s.lag)
+		for _, b := range protocol.EncodeSnapshot(s.grid(at).Freeze(), canvas.Position{Epoch: epoch, Seq: at}) {
 			p.out <- b
 		}
 	}
@@ -281,9 +286,10 @@ func (s *server) away(is bool) {
 	s.mu.Unlock()
 }
 
-func (s *server) grid() *canvas.Grid {
+// grid is the picture at a position.
+func (s *server) grid(at uint64) *canvas.Grid {
 	g := canvas.NewGrid(spec)
-	for i := range s.log {
+	for i := range s.log[:at] {
 		g.Apply(&s.log[i])
 	}
 	return g
@@ -293,7 +299,7 @@ func (s *server) grid() *canvas.Grid {
 func (s *server) picture(w http.ResponseWriter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	g := s.grid()
+	g := s.grid(uint64(len(s.log)))
 	pixels := map[string]string{}
 	for i := range spec.Cells() {
 		x, y := i%spec.Width, i/spec.Width

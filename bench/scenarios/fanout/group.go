@@ -161,8 +161,8 @@ func New(o Options) (*Group, error) {
 const joiners = 64
 
 // Join adds clients at a constant rate over some time, and returns when each
-// is there or has failed to be within JoinTimeout. Those that failed go on
-// trying. It fails when ctx ends, or when nobody could join.
+// is there or was given up after JoinTimeout. It fails when ctx ends, or when
+// nobody could join.
 func (g *Group) Join(ctx context.Context, n int, over time.Duration) error {
 	var joining sync.WaitGroup
 	room := make(chan struct{}, joiners)
@@ -217,12 +217,12 @@ func (g *Group) enter(ctx context.Context) (*Member, error) {
 	c.Start(context.WithoutCancel(ctx))
 	g.mu.Lock()
 	g.members = append(g.members, m)
-	g.slots = append(g.slots, m)
 	g.mu.Unlock()
 	return m, nil
 }
 
-// await waits until a client that has entered is there.
+// await waits until a client that has entered is there; then it is one of
+// those who draw. It gives up one that takes too long.
 func (g *Group) await(ctx context.Context, m *Member) error {
 	ctx, cancel := context.WithTimeout(ctx, g.opts.JoinTimeout)
 	defer cancel()
@@ -230,8 +230,13 @@ func (g *Group) await(ctx context.Context, m *Member) error {
 	if err != nil {
 		g.joinFailed.Add(1)
 		err = fmt.Errorf("client %d: %w (last: %w)", m.id, err, orNone(m.LastError()))
+		_ = m.Close()
+		return err
 	}
-	return err
+	g.mu.Lock()
+	g.slots = append(g.slots, m)
+	g.mu.Unlock()
+	return nil
 }
 
 var errNone = errors.New("nothing was told")
@@ -322,12 +327,15 @@ func (g *Group) Churn(ctx context.Context, perSecond float64) {
 		if sleepUntil(ctx, begin.Add(time.Duration(float64(i)/perSecond*float64(time.Second)))) != nil {
 			return
 		}
-		all.Go(func() { g.Leave(ctx, 1) })
 		m, err := g.enter(ctx)
 		if err != nil {
 			return // it was valid before
 		}
-		all.Go(func() { _ = g.await(context.WithoutCancel(ctx), m) }) // counted
+		all.Go(func() {
+			if g.await(context.WithoutCancel(ctx), m) == nil { // else it is counted
+				g.Leave(ctx, 1)
+			}
+		})
 	}
 }
 

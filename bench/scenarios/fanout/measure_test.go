@@ -364,6 +364,24 @@ func TestChurn(t *testing.T) {
 	})
 }
 
+// A picture that is older than the moment of joining, with what follows it, is
+// part of joining: nothing of that was late, and nobody was owed it.
+func TestOldPicture(t *testing.T) {
+	each(t, func(t *testing.T, codec client.Codec) {
+		s := serve(t, &server{lag: 15})
+		g := group(t, s.options(codec), 2)
+		paint(t, g, 20)
+		if err := g.Join(t.Context(), 1, 0); err != nil {
+			t.Fatal(err)
+		}
+		paint(t, g, 20)
+		expect(t, settled(g, true, t), map[string]float64{
+			"pixel_owed count": 100, "pixel_delivered count": 100, "pixel_lost count": 0, "pixel_by_picture count": 0,
+			"pixel_e2e_latency count": 60, "pixel_e2e_latency max": 0.001, "pixel_catch_up_latency count": 0, "pixel_multiplier value": 2.5,
+		})
+	})
+}
+
 // What is never acknowledged is told.
 func TestUnacked(t *testing.T) {
 	each(t, func(t *testing.T, codec client.Codec) {

@@ -38,6 +38,7 @@ type Member struct {
 	pod    string
 
 	pictured atomic.Uint64 // positions that a picture stood for
+	backlog  atomic.Uint64 // positions up to join that came behind the first picture
 	begun    atomic.Uint64 // join, once joined
 	cuts     []Cut         // guarded by g.mu
 	left     *account      // guarded by g.mu: of a member that has left
@@ -65,17 +66,22 @@ func (m *Member) onConnected(c client.Connection) {
 		return
 	}
 	g.connects.Note(c.Took)
+	m.join = c.Position.Seq
 	if !g.opts.pictures() {
 		m.begin(c.Position.Seq)
-	} // else everything behind the first picture is owed
+	} // else it has joined when the first picture is there
 }
 
-// begin notes the position at which the client joined.
+// begin notes the position at which what the client gets begins. A picture may
+// be older than the position at which it joined; what lies between comes as
+// messages, which are part of joining and owed to nobody.
 func (m *Member) begin(seq uint64) {
-	m.joined, m.join, m.high = true, seq, seq
-	m.begun.Store(seq)
-	m.g.book.base.CompareAndSwap(unset, seq)
-	m.g.book.reach(seq)
+	m.join = max(m.join, seq)
+	m.joined, m.high = true, seq
+	m.backlog.Store(m.join - seq)
+	m.begun.Store(m.join)
+	m.g.book.base.CompareAndSwap(unset, m.join)
+	m.g.book.reach(m.join)
 }
 
 func (m *Member) onUpdate(u client.Update) {
@@ -94,14 +100,18 @@ func (m *Member) onUpdate(u client.Update) {
 	g := m.g
 	g.book.reach(u.Seq)
 	m.high = max(m.high, u.Seq)
+	if u.Seq <= m.join {
+		return
+	}
 	r := m.record
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case u.Ops != nil:
 		for i := range u.Ops {
-			if pixels := u.Ops[i].Pixels; len(pixels) > 0 {
-				m.arrived(&u, u.Prev+1+uint64(i), pixels[0].Color, pixels[0].X, pixels[0].Y)
+			seq := u.Prev + 1 + uint64(i)
+			if pixels := u.Ops[i].Pixels; len(pixels) > 0 && seq > m.join {
+				m.arrived(&u, seq, pixels[0].Color, pixels[0].X, pixels[0].Y)
 			}
 		}
 	case u.Seq-u.Prev == 1:
@@ -187,6 +197,9 @@ func (m *Member) account(until uint64) account {
 	}
 	begun := m.begun.Load()
 	a := account{stats: m.Stats(), pictured: m.pictured.Load(), joined: begun != unset, join: begun}
+	if a.joined {
+		a.stats.Ops -= min(a.stats.Ops, m.backlog.Load())
+	}
 	a.end = max(until, m.Position().Seq)
 	return a
 }
