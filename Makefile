@@ -15,12 +15,18 @@ export OVERLAY COMPONENTS TAG REGISTRY REDIS_IMAGE DATA GATEWAYS APIS FRONTENDS 
 LINTER   := build/bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 SERVICES := gateway api frontend playground
 
+# Where the load scenarios find a playground that runs. Their settings are
+# variables, too: `make stress MAX_CLIENTS=200 TEST_DURATION=30`.
+STATE ?= build/state.json
+
 .DELETE_ON_ERROR:
-.PHONY: observability help run build test unit web types e2e prove soak mutate lint vuln bench microbench fuzz docs clean $(SERVICES:%=build/%)
+.PHONY: help run build test unit web types e2e prove soak mutate lint vuln bench microbench fuzz docs clean $(SERVICES:%=build/%)
+.PHONY: build/scenarios load-balancing stress chaos concurrent spike thundering-herd rollout redis-outage slow-client abuse crowd soak-load
+.PHONY: observability
 .PHONY: images deploy undeploy scale cluster-test manifests
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Run the whole system on http://localhost:8080
 	$(GO) run ./services/playground
@@ -70,6 +76,8 @@ lint: $(LINTER) vuln ## Linters (import directions among them), stale generated 
 	scripts/check-format
 	$(GO) vet ./...
 	$(LINTER) run ./...
+	$(GO) -C bench/scenarios vet ./...
+	cd bench/scenarios && '$(CURDIR)/$(LINTER)' run ./...
 	$(MAKE) types
 	cd k8s && '$(CURDIR)/$(LINTER)' run --build-tags cluster ./...
 	cd observability && $(GO) vet ./... && '$(CURDIR)/$(LINTER)' run ./...
@@ -89,6 +97,49 @@ vuln: ## Known vulnerabilities in what the services use
 bench: ## Latency and throughput beside a Centrifuge server, all loads of docs/PERFORMANCE.md (BENCH=-quick: one, in a minute)
 	scripts/install-test-deps
 	$(GO) run ./bench/compare $(BENCH)
+
+build/scenarios:
+	$(GO) -C bench/scenarios build -o '$(CURDIR)/$@' .
+
+# The scenarios use the playground of the state file STATE where one runs, and
+# start the shape of production where none does.
+SCENARIO := build/scenarios -state $(STATE) $(SCENARIO_FLAGS)
+
+load-balancing: build/scenarios build/playground ## 20 clients: which share each gateway has
+	$(SCENARIO) $@
+
+stress: build/scenarios build/playground ## 100 clients, 5 replaced every second: latency, throughput, delivery
+	$(SCENARIO) $@
+
+chaos: build/scenarios build/playground ## A gateway is killed every 15 s: who is affected, how soon they are back, what is lost
+	$(SCENARIO) $@
+
+concurrent: build/scenarios build/playground ## 20 clients on 10 pixels: races, and whether all agree with the log
+	$(SCENARIO) $@
+
+spike: build/scenarios build/playground ## From nobody to 500 clients within seconds
+	$(SCENARIO) $@
+
+thundering-herd: build/scenarios build/playground ## All gateways are killed at once
+	$(SCENARIO) $@
+
+rollout: build/scenarios build/playground ## Every gateway and api is replaced under load
+	$(SCENARIO) $@
+
+redis-outage: build/scenarios build/playground ## Redis stands still, then is killed
+	$(SCENARIO) $@
+
+slow-client: build/scenarios build/playground ## Some clients stop reading
+	$(SCENARIO) $@
+
+abuse: build/scenarios build/playground ## Some clients send rubbish and floods
+	$(SCENARIO) $@
+
+crowd: build/scenarios build/playground ## 5,000 clients: what they cost themselves
+	$(SCENARIO) $@
+
+soak-load: build/scenarios build/playground ## 50 clients for ten minutes; the proof of this kind is soak
+	$(SCENARIO) soak
 
 microbench: ## Codecs, grid, hub, replica and appends; BEFORE=FILE compares with an earlier run
 	bench/microbenchmarks build/microbench.txt $(BEFORE)

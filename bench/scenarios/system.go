@@ -12,6 +12,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/cloud-pixel/playground/bench/scenarios/faults"
@@ -42,8 +43,11 @@ func reach(ctx context.Context, o options, say func(string, ...any)) (s *system,
 	switch _, missing := os.Stat(o.state); {
 	case os.Getenv("WS_URL") != "" || os.Getenv("API_URL") != "":
 		err = s.named(o)
-	case o.state != "" && missing == nil:
+	case o.state != "" && missing == nil && answers(ctx, o.state):
 		err = s.attach(o.state)
+	case o.state != "" && missing == nil:
+		say("%s tells of a playground that does not run any more", o.state)
+		err = s.start(ctx, o, say)
 	case o.state != "" && !errors.Is(missing, fs.ErrNotExist):
 		err = missing
 	default:
@@ -87,6 +91,25 @@ func (s *system) named(o options) error {
 	s.target.APIs = []string{s.target.API}
 	s.description = ws + " and " + api
 	return nil
+}
+
+// answers tells whether anybody listens where a state file says so: who was
+// killed leaves its file behind. What else is wrong with it attach tells.
+func answers(ctx context.Context, path string) bool {
+	state, err := fleet.ReadState(path)
+	if err != nil {
+		return true
+	}
+	u, err := url.Parse(state.URL)
+	if err != nil {
+		return true
+	}
+	conn, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "tcp", u.Host)
+	if err != nil {
+		return !errors.Is(err, syscall.ECONNREFUSED)
+	}
+	_ = conn.Close() // it was only a question
+	return true
 }
 
 // attach takes a playground that runs.

@@ -259,6 +259,7 @@ func TestRepetitionDoesNotHideLoss(t *testing.T) {
 		paint(t, g, 20)
 		expect(t, settled(g, true, t), map[string]float64{
 			"pixel_owed count": 40, "pixel_delivered count": 39, "pixel_lost count": 1, "pixel_duplicates count": 1, "pixel_gaps count": 1,
+			"pixel_delivery rate": 39. / 40, "pixel_delivery_by_count value": 1, // so it is hidden by a count
 		})
 	})
 }

@@ -221,6 +221,8 @@ func (g *Group) measureDelivery(s *metrics.Set) {
 			delivery.Part("pod", pod, metrics.Metric{Good: n[0], All: n[1]})
 		}
 	}
+	s.Gauge("pixel_delivery_by_count", "messages received, repetitions among them, for each write and client, as the original system counted: what somebody missed while away is loss, and a repetition makes up for it",
+		rate(float64(st.Ops+st.Duplicates), float64(st.Acked)*float64(len(g.Members()))))
 	s.Count("pixel_gaps", "messages that began behind the next position", st.Gaps)
 	s.Count("pixel_duplicates", "messages that brought nothing new", st.Duplicates)
 	s.Count("pixel_out_of_order", "messages that came after a later one", st.OutOfOrder)

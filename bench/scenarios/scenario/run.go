@@ -195,6 +195,13 @@ func (r *Run) Measure() *metrics.Set {
 	for _, m := range r.Own.All() {
 		set.Add(*m)
 	}
+	// Lateness of the generator is in every latency, so it cannot make them look
+	// better: a remark, not a threshold.
+	if m := set.Get("pixel_generator_late"); m != nil {
+		if late, err := m.Ask("p(99)"); err == nil && late > lateMillis {
+			r.Note("1 %% of the writes were drawn more than %.0f ms after they were due: the machine had no time to spare, and that is part of all latencies", late)
+		}
+	}
 	if r.Chaos != nil {
 		done := set.Count("pixel_faults", "faults injected", 0)
 		recovery := metrics.NewTimes()
@@ -216,6 +223,9 @@ func (r *Run) Measure() *metrics.Set {
 	}
 	return &set
 }
+
+// lateMillis is how late a generator may be without a word.
+const lateMillis = 20
 
 // draw joins and paints, with something else at the same time, which is told
 // to stop when the painting has ended.
