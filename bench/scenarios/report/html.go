@@ -65,19 +65,25 @@ func (r *Report) charts() []chart {
 		return all
 	}
 	return []chart{
-		r.chart("Latency of what arrived in each second", "ms", []string{"max", "p95", "p50"},
-			column(func(p fanout.Point) float64 { return p.Max }),
-			column(func(p fanout.Point) float64 { return p.P95 }),
-			column(func(p fanout.Point) float64 { return p.P50 })),
-		r.chart("Deliveries per second", "", []string{"deliveries"}, column(func(p fanout.Point) float64 { return float64(p.Deliveries) })),
-		r.chart("Clients connected", "", []string{"clients"}, column(func(p fanout.Point) float64 { return float64(p.Connected) })),
+		r.chart("Latency of what arrived in each second", "ms",
+			curve{"max", column(func(p fanout.Point) float64 { return p.Max })},
+			curve{"p95", column(func(p fanout.Point) float64 { return p.P95 })},
+			curve{"p50", column(func(p fanout.Point) float64 { return p.P50 })}),
+		r.chart("Deliveries per second", "", curve{"deliveries", column(func(p fanout.Point) float64 { return float64(p.Deliveries) })}),
+		r.chart("Clients connected", "", curve{"clients", column(func(p fanout.Point) float64 { return float64(p.Connected) })}),
 	}
 }
 
-func (r *Report) chart(title, unit string, names []string, lines ...[]float64) chart {
+// curve is a figure second by second.
+type curve struct {
+	name   string
+	values []float64
+}
+
+func (r *Report) chart(title, unit string, curves ...curve) chart {
 	top := 0.0
-	for _, l := range lines {
-		for _, v := range l {
+	for _, l := range curves {
+		for _, v := range l.values {
 			top = max(top, v)
 		}
 	}
@@ -86,12 +92,12 @@ func (r *Report) chart(title, unit string, names []string, lines ...[]float64) c
 	if top == 0 {
 		top = 1
 	}
-	for i, l := range lines {
+	for i, l := range curves {
 		var b strings.Builder
-		for x, v := range l {
+		for x, v := range l.values {
 			fmt.Fprintf(&b, "%.1f,%.1f ", float64(x)/float64(n-1)*chartWidth, chartHeight*(1-v/top))
 		}
-		c.Lines = append(c.Lines, chartLine{names[i], fmt.Sprintf("line%d", i), b.String()})
+		c.Lines = append(c.Lines, chartLine{l.name, fmt.Sprintf("line%d", i), b.String()})
 	}
 	// The first point is one second after the painting began, which is not
 	// told; the last one is at the end.

@@ -62,7 +62,7 @@ func (r *Run) races() {
 	type cell struct{ x, y uint16 }
 	byCell := map[cell][]fanout.Write{}
 	r.Group.Writes(func(w fanout.Write) { byCell[cell{w.X, w.Y}] = append(byCell[cell{w.X, w.Y}], w) })
-	var races, close uint64
+	var races, nearby uint64
 	for _, all := range byCell {
 		slices.SortStableFunc(all, func(a, b fanout.Write) int { return cmp.Compare(a.Due, b.Due) })
 		for i, w := range all {
@@ -79,12 +79,12 @@ func (r *Run) races() {
 				races++
 			}
 			if near {
-				close++
+				nearby++
 			}
 		}
 	}
 	r.Own.Count("pixel_races", "writes that were due while another client's write to the same cell was under way", races)
-	r.Own.Count("pixel_races_in_100ms", "writes that were due within 100 ms of another client's write to the same cell", close)
+	r.Own.Count("pixel_races_in_100ms", "writes that were due within 100 ms of another client's write to the same cell", nearby)
 }
 
 // againstTheLog compares the final colour of every cell that was painted, and
