@@ -18,6 +18,7 @@ import (
 	"github.com/cloud-pixel/playground/services/internal/hub"
 	"github.com/cloud-pixel/playground/services/internal/replica"
 	"github.com/cloud-pixel/playground/services/internal/store"
+	"github.com/cloud-pixel/playground/services/internal/telemetry"
 	"github.com/cloud-pixel/playground/services/internal/tracing"
 	"github.com/cloud-pixel/playground/services/protocol"
 	"github.com/gorilla/websocket"
@@ -113,7 +114,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	opened = true
 	g.metrics.handshakes[outcomeOpened].Inc()
-	g.metrics.handshake.Observe(time.Since(start).Seconds())
+	telemetry.ObserveContext(r.Context(), g.metrics.handshake, time.Since(start).Seconds())
 	codec := "json"
 	if ws.Subprotocol() == protocol.Subprotocol {
 		codec = "binary"

@@ -74,7 +74,7 @@ func (m *Metrics) Wrap(next http.Handler) http.Handler {
 			}
 			m.Requests.WithLabelValues(route, method, code).Inc()
 			if !hijacked {
-				m.Duration.WithLabelValues(route, method).Observe(time.Since(start).Seconds())
+				telemetry.ObserveContext(r.Context(), m.Duration.WithLabelValues(route, method), time.Since(start).Seconds())
 			}
 		}()
 		next.ServeHTTP(rw, r)

@@ -310,7 +310,7 @@ func page(t *testing.T, families map[string]*family) string {
 
 Every metric that the services expose, written by ` + "`make docs`" + ` from what they do expose: a test fails when this page is stale. What they are good for stands in [docs/OBSERVABILITY.md](../docs/OBSERVABILITY.md).
 
-All are at ` + "`/metrics`" + ` of each process, on its service port unless ` + "`METRICS_ADDR`" + ` moves them. Times are in seconds, sizes in bytes. A histogram has classic buckets whose boundaries are the targets; where it says *native too*, a scraper that asks for it (Prometheus: ` + "`scrape_native_histograms`" + `) gets a native histogram of the same observations, which tells any quantile within 10 %. *Exemplars* are trace ids of sampled operations, in the OpenMetrics and protobuf formats. The values of labels are bounded: nothing that a client says becomes one.
+All are at ` + "`/metrics`" + ` of each process, on its service port unless ` + "`METRICS_ADDR`" + ` moves them. Times are in seconds, sizes in bytes. A histogram has classic buckets whose boundaries are the targets; where it says *native too*, a scraper that asks for it (Prometheus: ` + "`scrape_native_histograms`" + `) gets a native histogram of the same observations, which tells any quantile within 10 %. *Exemplars* are trace ids of sampled operations, in the OpenMetrics and protobuf formats; the times of requests and handshakes have them too where traces are exported. The values of labels are bounded: nothing that a client says becomes one.
 `)
 	for _, by := range slices.SortedFunc(maps.Keys(groups), func(a, b string) int {
 		if n := strings.Count(b, ",") - strings.Count(a, ","); n != 0 {

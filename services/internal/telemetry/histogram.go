@@ -1,10 +1,12 @@
 package telemetry
 
 import (
+	"context"
 	"encoding/hex"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // LatencyBuckets are the classic buckets of what a person notices, in seconds,
@@ -39,4 +41,16 @@ func ObserveTraced(o prometheus.Observer, value float64, trace *[25]byte) {
 		}
 	}
 	o.Observe(value)
+}
+
+// ObserveContext is [ObserveTraced] with the trace of the context's span, if it
+// has one.
+func ObserveContext(ctx context.Context, o prometheus.Observer, value float64) {
+	var binary [25]byte
+	if span := trace.SpanContextFromContext(ctx); span.IsSampled() {
+		id := span.TraceID()
+		copy(binary[:], id[:])
+		binary[24] = sampled
+	}
+	ObserveTraced(o, value, &binary)
 }
