@@ -108,8 +108,8 @@ test('after a release the next visit has it, and an open page says so', async ()
   await page.getByText('A new version of this page is there.').waitFor({ timeout: DEADLINE });
   assert.equal(await releaseOf(page), releases.now.release, 'nothing is taken from a page that is open');
   await chooseColor(page, 'Red');
-  await drawWithMouse(page, [[1, 1], [8, 1]]);
-  await waitShown(second, cells(RED, [1, 1, 8, 1]));
+  await drawWithMouse(page, [[20, 25], [28, 25]]);
+  await waitShown(second, cells(RED, [20, 25, 28, 25]));
   await page.getByRole('button', { name: 'Load it' }).click();
   await waitLive(page);
   assert.equal(await releaseOf(page), releases.next.release);
@@ -117,7 +117,7 @@ test('after a release the next visit has it, and an open page says so', async ()
   balancer.cut();
   await page.reload();
   await waitPicture(page);
-  await waitShown(page, cells(RED, [1, 1, 8, 1]));
+  await waitShown(page, cells(RED, [20, 25, 28, 25]));
   assert.equal(await releaseOf(page), releases.next.release);
 });
 
