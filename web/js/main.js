@@ -130,6 +130,7 @@ const drawing = new Drawing({
     if (drawing.tool !== 'eraser') palette.used(palette.value);
     name.drew();
     playground?.commit(pixels);
+    if (under) point(under);
     traces.end();
   },
   tooLarge: () => say(texts.tooLarge(MAX_SHAPE), 'large'),
@@ -144,10 +145,14 @@ const restore = (/** @type {'undo'|'redo'} */ which) => {
 };
 const tools = new ToolBar(drawing, { undo: () => restore('undo'), redo: () => restore('redo') });
 
+/** The cell that is told about. @type {number[]|null} */
+let under = null;
+
 /** @param {number[]|null} cell @param {boolean} [now] */
 function point(cell, now = false) {
   const g = grid();
   const on = cell && g && g.contains(cell[0], cell[1]) ? cell : null;
+  under = on;
   info.show(on, on ? colorAt(on[0], on[1]) : 0, now);
   return on;
 }
@@ -260,7 +265,7 @@ const shown = {
     if (op.author === playground?.author) traces.echoed(op.number);
     if (op.kind !== 'paint') return;
     people.drew(op.author);
-    info.changed(op.pixels);
+    if (info.changed(op.pixels)) point(under);
     const [x, y] = keyboard.cursor;
     if (!keyboard.shown || op.author === playground?.author) return;
     for (let i = 0; i < op.pixels.length; i += 3) if (op.pixels[i] === x && op.pixels[i + 1] === y) announce(texts.spokenChange(colorName(op.pixels[i + 2])));

@@ -45,16 +45,17 @@ export class PixelInfo {
     if (cell) this.#timer = setTimeout(() => this.#ask(cell[0], cell[1]), now ? 0 : REST);
   }
 
-  /** The pixel may have been painted: what was told of it no longer holds. @param {number[]} pixels */
+  /** The pixel may have been painted: what was told of it no longer holds. @param {number[]} pixels @returns {boolean} whether it was */
   changed(pixels) {
-    if (!this.#cell) return;
+    if (!this.#cell) return false;
     const [x, y] = this.#cell;
     for (let i = 0; i < pixels.length; i += 3) {
       if (pixels[i] !== x || pixels[i + 1] !== y) continue;
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => this.#ask(x, y), REST);
-      return;
+      return true;
     }
+    return false;
   }
 
   /** @param {number} x @param {number} y */
