@@ -165,7 +165,7 @@ test('Redis is away and comes back: the page says so, and all is drawn in the en
   try {
     await drawWithMouse(page, [[2, 2], [12, 2]]);
     await page.waitForSelector('#state[data-state=degraded]', { timeout: DEADLINE });
-    await page.getByText('The storage is away').waitFor({ timeout: DEADLINE });
+    await page.locator('#banner-text', { hasText: 'The storage is away' }).waitFor({ timeout: DEADLINE });
     await drawWithMouse(page, [[2, 4], [12, 4]]);
     await waitShown(page, cells(GREEN, [2, 2, 12, 2], [2, 4, 12, 4]));
     await waitShown(other, {});
