@@ -22,8 +22,7 @@ STATE ?= build/state.json
 .DELETE_ON_ERROR:
 .PHONY: help run build test unit web types e2e prove soak mutate lint vuln bench microbench fuzz docs clean $(SERVICES:%=build/%)
 .PHONY: build/scenarios load-balancing stress chaos concurrent spike thundering-herd rollout redis-outage slow-client abuse crowd soak-load
-.PHONY: observability
-.PHONY: images deploy undeploy scale cluster-test manifests
+.PHONY: images deploy undeploy scale cluster-test manifests observability
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
