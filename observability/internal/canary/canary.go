@@ -31,7 +31,8 @@ type Options struct {
 	// API is the base of the REST service, as http://host:3001. Empty: REST is
 	// not tried.
 	API string
-	// Canvas that is the canary's own; it is created where it does not exist.
+	// Canvas that is the canary's own, and with -quiet behind it another one;
+	// both are created where there is an API and they do not exist.
 	Canvas string
 	// Every is the time between two strokes through one gateway, Timeout how
 	// long each attempt may take.
@@ -53,7 +54,7 @@ func (o Options) Validate() error {
 	if len(o.Gateways) == 0 || len(o.Gateways) > size-1 {
 		problems = append(problems, fmt.Errorf("canary: %d gateways are not 1 to %d", len(o.Gateways), size-1))
 	}
-	if err := canvas.CheckID(o.Canvas); err != nil {
+	if err := canvas.CheckID(quiet(o.Canvas)); err != nil {
 		problems = append(problems, fmt.Errorf("canary: canvas %q: %w", o.Canvas, err))
 	}
 	if u, err := url.Parse(o.API); o.API != "" && (err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https")) {
@@ -127,8 +128,12 @@ func Run(ctx context.Context, o Options) error {
 	}
 	m := newMetrics(o.Registerer)
 	if o.API != "" {
-		if err := create(ctx, o); err != nil {
-			return err
+		for _, id := range []string{o.Canvas, quiet(o.Canvas)} {
+			own := o
+			own.Canvas = id
+			if err := create(ctx, own); err != nil {
+				return err
+			}
 		}
 	}
 	var running sync.WaitGroup
@@ -147,6 +152,12 @@ func Run(ctx context.Context, o Options) error {
 	running.Wait()
 	return nil
 }
+
+// quiet is the canvas for new connections. Nobody draws there, so that they are
+// owed nothing when they end: on the other one an operation that is under way
+// at that moment counts as not delivered, and with few people about the canary
+// itself would use up the error budget.
+func quiet(id string) string { return id + "-quiet" }
 
 // every calls f at once and then each interval, until ctx ends. A call that
 // takes longer makes the next one late, not two.

@@ -128,7 +128,7 @@ func (p *probe) report(ctx context.Context, check string, err error) {
 func (p *probe) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, p.o.Timeout)
 	defer cancel()
-	c, err := client.Dial(ctx, client.Options{URLs: []string{p.url}, Canvas: p.o.Canvas, NoGrid: true})
+	c, err := client.Dial(ctx, client.Options{URLs: []string{p.url}, Canvas: quiet(p.o.Canvas), NoGrid: true})
 	if err != nil {
 		return err
 	}
