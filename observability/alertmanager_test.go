@@ -199,8 +199,9 @@ func TestAlertmanagerInhibits(t *testing.T) {
 				alert("RedisDown", "critical"), alert("RedisUnreachable", "warning", "job", "gateway", "pod", "gateway-0"),
 				alert("AppendQueueSaturated", "warning", "pod", "gateway-0"), alert("DurabilityBudgetBurn", "critical", "slo", "durability"),
 				alert("OperationsLost", "critical"), alert("ConvergenceMismatch", "critical"), alert("Watchdog", "none"),
+				alert("TargetDown", "warning", "job", "redis"),
 			},
-			[]string{"AppendQueueSaturated/warning", "DurabilityBudgetBurn/critical", "RedisUnreachable/warning"},
+			[]string{"AppendQueueSaturated/warning", "DurabilityBudgetBurn/critical", "RedisUnreachable/warning", "TargetDown/warning"},
 		},
 		"the greater of two of one name and objective": {
 			[]map[string]string{
