@@ -230,7 +230,9 @@ var outside = []string{"redis-auth", "api-reset"}
 
 func references(s *manifests.Set, _ *Code) []string {
 	var all complaints
+	used := make(map[string]bool)
 	configMap := func(of, name string, optional *bool) {
+		used[name] = true
 		all.unless(optional != nil && *optional || slices.ContainsFunc(s.ConfigMaps, func(m *corev1.ConfigMap) bool { return m.Name == name }), "%s wants the ConfigMap %s, which does not exist", of, name)
 	}
 	for _, w := range s.Workloads() {
@@ -282,6 +284,9 @@ func references(s *manifests.Set, _ *Code) []string {
 		for _, v := range volumes {
 			all.unless(slices.Contains(mounted, v), "%s has a volume %s that nothing mounts", w.Meta.Name, v)
 		}
+	}
+	for _, m := range s.ConfigMaps {
+		all.unless(used[m.Name], "nobody uses the ConfigMap %s", m.Name)
 	}
 	return all
 }

@@ -168,6 +168,13 @@ var broken = []struct {
 	{"no Secret is part of the manifests", "is a Secret", "", func(s *manifests.Set) { s.Secrets = append(s.Secrets, &corev1.Secret{}) }},
 	{"references lead somewhere", "on no volume", "", func(s *manifests.Set) { settings(s, "gateway")["REDIS_PASSWORD_FILE"] = "/etc/password" }},
 	{"references lead somewhere", "nobody makes", "", func(s *manifests.Set) { pod(s, "gateway").Volumes[0].Secret.SecretName = "x" }},
+	{"references lead somewhere", "nobody uses the ConfigMap grafana-dashboard-pixel-redis", "../testdata/everything", func(s *manifests.Set) {
+		for i := range pod(s, "grafana").Volumes {
+			if p := pod(s, "grafana").Volumes[i].Projected; p != nil {
+				p.Sources = p.Sources[:len(p.Sources)-1]
+			}
+		}
+	}},
 	{"references lead somewhere", "does not exist", "", func(s *manifests.Set) { s.ConfigMaps = nil }},
 }
 
