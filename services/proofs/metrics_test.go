@@ -264,6 +264,13 @@ func (p *provoker) people(t *testing.T, ctx context.Context) (ada *client.Client
 		}
 	}, "pixel_end_to_end_latency_seconds|browser", "pixel_recovery_duration_seconds|browser", "pixel_messages_received_total|telemetry",
 		"pixel_telemetry_reports_total|accepted", "pixel_telemetry_reports_total|out_of_range", "pixel_telemetry_reports_total|rate_limited")
+	looks := p.mustDial(t, ctx, p.b, "/ws", false)
+	looks.read()
+	looks.say(t, `{"type":"view","x":0,"y":0,"width":50,"height":50}`)
+	p.step(t, ctx, "somebody points, and another one sees it", func() {
+		c.say(t, `{"type":"hello","session":"`+protocol.NewSession().Hex()+`"}`, `{"type":"cursor","x":3,"y":4}`)
+	}, "pixel_cursors_received_total", "pixel_cursors_published_total", "pixel_cursors_delivered_total")
+	_ = looks.Close()
 	p.step(t, ctx, "somebody leaves", func() { _ = c.Close() }, "pixel_connection_closes_total|none", "pixel_connection_duration_seconds")
 	return ada
 }
@@ -399,6 +406,7 @@ func (p *provoker) requests(t *testing.T, ctx context.Context) {
 		}
 	}, "pixel_http_limited_total", "pixel_http_requests_total|4xx")
 	p.step(t, ctx, "somebody opens the page", func() { ask("GET", page+"/", "") }, "pixel_frontend_files_total", "pixel_frontend_sent_bytes_total")
+	p.step(t, ctx, "a page of another release asks for its files", func() { ask("GET", page+"/a/0123456789abcdef/js/main.js", "") }, "pixel_frontend_other_release_total")
 	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", p.b.Addr)
 	if err != nil {
 		t.Fatal(err)
