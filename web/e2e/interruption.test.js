@@ -176,6 +176,8 @@ test('Redis is away and comes back: the page says so, and all is drawn in the en
   await waitShown(other, cells(GREEN, [2, 2, 12, 2], [2, 4, 12, 4]));
   await waitShown(page, cells(GREEN, [2, 2, 12, 2], [2, 4, 12, 4]));
   await page.locator('#banner').waitFor({ state: 'hidden', timeout: DEADLINE });
+  // Who drew a pixel may have been asked before the page knew that Redis is away.
+  for (const complaints of consoles) complaints.splice(0, complaints.length, ...complaints.filter((text) => !/503 \(Service Unavailable\)/.test(text)));
 });
 
 test('own pixels are marked while they are not known to be stored', async () => {

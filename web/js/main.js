@@ -234,6 +234,7 @@ const shown = {
   state(state, pause) {
     traces.connection(state);
     status.show(state, pause);
+    info.live = state === 'live';
     cursors.connection(state === 'live' || state === 'degraded');
   },
   presence(presence) {

@@ -9,6 +9,8 @@ import { byId } from './dom.js';
 const REST = 350;
 
 export class PixelInfo {
+  /** Whether the connection is: without, there is nobody who could answer. */
+  live = false;
   #root = byId('info');
   #who = byId('info-who');
   #story;
@@ -66,7 +68,7 @@ export class PixelInfo {
     if (!this.#who.textContent) this.#who.textContent = texts.whoAsking;
     let text;
     try {
-      if (!navigator.onLine) throw new Error('offline');
+      if (!this.live) throw new Error('nobody could answer');
       const { written } = await this.#story(x, y, request.signal);
       if (!written) text = texts.whoUnknown;
       else if (written.reset) text = texts.whoReset(ago(Date.now() - written.at));
