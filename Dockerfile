@@ -21,19 +21,19 @@ COPY services services
 COPY web web
 ARG TARGETOS TARGETARCH
 ARG VERSION="" REVISION=""
-RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath \
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/go/build-cache \
+    GOCACHE=/go/build-cache CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath \
       -ldflags "-s -w -X github.com/cloud-pixel/playground/services/internal/telemetry.version=$VERSION -X github.com/cloud-pixel/playground/services/internal/telemetry.revision=$REVISION" \
       -o /out/bin/ ./services/gateway ./services/api ./services/frontend ./services/playground
 # What the services expect of a file system: certificates for rediss:// and a
 # folder for temporary files (the api saves the last picture of a canvas that
 # Redis lost there, unless RESCUE_DIR names another folder).
-RUN mkdir -p /out/root/etc/ssl/certs && mkdir -m 1777 /out/root/tmp && \
-    cp /etc/ssl/certs/ca-certificates.crt /out/root/etc/ssl/certs/
+RUN mkdir -p /out/files/etc/ssl/certs && mkdir -m 1777 /out/files/tmp && \
+    cp /etc/ssl/certs/ca-certificates.crt /out/files/etc/ssl/certs/
 
 # No shell, no package, no user with rights: only what is copied here.
 FROM scratch AS base
-COPY --from=build /out/root/ /
+COPY --from=build /out/files/ /
 USER 65532:65532
 ARG VERSION="" REVISION=""
 LABEL org.opencontainers.image.title="Cloud Pixel Playground" \
