@@ -1,7 +1,7 @@
 # What one does here, day by day. `make` lists it.
 
 GO      ?= go
-FUZZTIME ?= 10s
+FUZZTIME ?= 50000x
 SOAK     ?= 10m
 BENCH    ?= -full
 # Versions of the tools that are not part of go.mod: they are for people who
@@ -143,7 +143,7 @@ soak-load: build/scenarios build/playground ## 50 clients for ten minutes; the p
 microbench: ## Codecs, grid, hub, replica and appends; BEFORE=FILE compares with an earlier run
 	bench/microbenchmarks build/microbench.txt $(BEFORE)
 
-fuzz: ## Run each fuzz target for FUZZTIME (10s)
+fuzz: ## Run each fuzz target with FUZZTIME inputs (50000x)
 	GO='$(GO)' scripts/fuzz $(FUZZTIME)
 
 # Without an engine by default: OCI archives in build/images. IMAGES names some
