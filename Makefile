@@ -44,6 +44,7 @@ unit: ## Format, vet and the Go tests with the race detector
 	scripts/check-format
 	$(GO) vet ./...
 	$(GO) test -race ./...
+	$(GO) test ./services/internal/nowait # which has other calls without the detector
 
 web: web/node_modules/.package-lock.json ## The page's modules in Node
 	cd web && npm test

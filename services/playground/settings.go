@@ -25,8 +25,8 @@ func (sys system) settings(o Options) []string {
 	if o.processes() {
 		// As a container's limit does: processes that share the processors get
 		// a share each. With more threads than that they wake and spin for
-		// work that others do.
-		share := runtime.NumCPU() / (o.count("gateway") + o.count("api"))
+		// work that others do. Beside a gateway an api has hardly any.
+		share := runtime.NumCPU() / max(1, o.count("gateway"))
 		defaults = append(defaults, "GOMAXPROCS="+strconv.Itoa(max(1, share)))
 	} else { // it stops as a whole: there is nowhere to go to
 		defaults = append(defaults, "DRAIN_DELAY=0s", "DRAIN_SPREAD=0s")

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cloud-pixel/playground/services/internal/hub"
+	"github.com/cloud-pixel/playground/services/internal/nowait"
 )
 
 // socket is the network connection under a WebSocket. The WebSocket library
@@ -26,7 +27,7 @@ type socket struct {
 	// conn is set when the handshake is over.
 	conn atomic.Pointer[hub.Conn]
 
-	raw rawWriter // for writes that do not wait
+	nowait *nowait.Conn // Conn, for writes that do not wait; nil: every write goes through WriteAll
 
 	// violation is the code of the close frame with which the WebSocket
 	// library answered a violation of the protocol; 0: none. The reader's.
@@ -52,7 +53,9 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	h.socket = &socket{Conn: c, opened: time.Now(), turned: make(chan struct{}, 1)}
-	h.socket.raw.init(c)
+	if fast := nowait.Wrap(c); fast != nil {
+		h.socket.Conn, h.socket.nowait = fast, fast
+	}
 	return h.socket, rw, nil
 }
 
@@ -88,7 +91,10 @@ func (s *socket) TryWrite(b []byte) (int, error) {
 	case s.turned <- struct{}{}:
 	default:
 	}
-	return s.raw.tryWrite(b)
+	if s.nowait == nil {
+		return 0, nil
+	}
+	return s.nowait.TryWrite(b)
 }
 
 // WriteAll implements [hub.Sink].

@@ -26,9 +26,9 @@ type FlusherOptions struct {
 	Now func() time.Time
 }
 
-// shortRound is how long a round may take, to some 200 connections, before a
+// shortRound is how long a round may take, to some 500 connections, before a
 // pause follows. Measured: docs/PERFORMANCE.md, "What was learned".
-const shortRound = time.Millisecond
+const shortRound = 3 * time.Millisecond
 
 // Flusher writes to the connections of its hubs. Start it with Run.
 type Flusher struct {
@@ -103,7 +103,7 @@ func (f *Flusher) Run(ctx context.Context) {
 		// A short round needs no pause: what it would save by merging is less
 		// than what it would cost in latency.
 		rest := min(took-shortRound, f.options.MaxPause)
-		if walked && rest > shortRound/10 {
+		if walked && rest > shortRound/30 {
 			pause.Reset(rest)
 			select {
 			case <-ctx.Done():

@@ -139,6 +139,7 @@ func (o Options) single(u *url.URL) (func() redis.UniversalClient, error) {
 	c.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	c.DialTimeout, c.ReadTimeout, c.WriteTimeout, c.PoolSize = o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolSize
 	o.credentials(&c.Username, &c.Password)
+	c.Dialer = dialer(c)
 	return func() redis.UniversalClient { return redis.NewClient(c) }, nil
 }
 
