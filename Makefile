@@ -15,13 +15,14 @@ export OVERLAY COMPONENTS TAG REGISTRY REDIS_IMAGE DATA GATEWAYS APIS FRONTENDS 
 LINTER   := build/bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 SERVICES := gateway api frontend playground
 
-# Where the load scenarios find a playground that runs. Their settings are
+# Where the load scripts find a playground that runs. Their settings are
 # variables, too: `make stress MAX_CLIENTS=200 TEST_DURATION=30`.
 STATE ?= build/state.json
+export STATE
 
 .DELETE_ON_ERROR:
 .PHONY: help run build test unit web types e2e prove soak mutate lint vuln bench microbench fuzz docs clean $(SERVICES:%=build/%)
-.PHONY: build/scenarios load-balancing stress chaos concurrent spike thundering-herd rollout redis-outage slow-client abuse crowd soak-load
+.PHONY: k6 build/k6 smoke load-balancing stress chaos concurrent spike thundering-herd rollout redis-outage slow-client abuse crowd soak-load
 .PHONY: images deploy undeploy scale cluster-test manifests observability
 
 help: ## List the targets
@@ -76,8 +77,8 @@ lint: $(LINTER) vuln ## Linters (import directions among them), stale generated 
 	scripts/check-format
 	$(GO) vet ./...
 	$(LINTER) run ./...
-	$(GO) -C bench/scenarios vet ./...
-	cd bench/scenarios && '$(CURDIR)/$(LINTER)' run ./...
+	$(GO) -C k6 vet ./...
+	cd k6 && '$(CURDIR)/$(LINTER)' run ./...
 	$(MAKE) types
 	cd k8s && '$(CURDIR)/$(LINTER)' run --build-tags cluster ./...
 	cd observability && $(GO) vet ./... && '$(CURDIR)/$(LINTER)' run ./...
@@ -98,48 +99,51 @@ bench: ## Latency and throughput beside a Centrifuge server, all loads of docs/P
 	scripts/install-test-deps
 	$(GO) run ./bench/compare $(BENCH)
 
-build/scenarios:
-	$(GO) -C bench/scenarios build -o '$(CURDIR)/$@' .
+k6: build/k6 ## Build the load generator: k6 with the extension k6/x/pixel, into build/k6 (AGPL-3.0)
 
-# The scenarios use the playground of the state file STATE where one runs, and
+build/k6:
+	CGO_ENABLED=0 $(GO) -C k6 build -trimpath -ldflags '-s -w' -o '$(CURDIR)/$@' .
+
+# The scripts load the playground of the state file STATE where one runs, and
 # start the shape of production where none does.
-SCENARIO := build/scenarios -state $(STATE) $(SCENARIO_FLAGS)
+load-balancing: build/k6 build/playground ## 20 clients: which share each gateway has
+	scripts/load $@
 
-load-balancing: build/scenarios build/playground ## 20 clients: which share each gateway has
-	$(SCENARIO) $@
+stress: build/k6 build/playground ## 100 clients, 5 replaced every second: latency, throughput, delivery
+	scripts/load $@
 
-stress: build/scenarios build/playground ## 100 clients, 5 replaced every second: latency, throughput, delivery
-	$(SCENARIO) $@
+chaos: build/k6 build/playground ## A gateway is killed every 15 s: who is affected, how soon they are back, what is lost
+	scripts/load $@
 
-chaos: build/scenarios build/playground ## A gateway is killed every 15 s: who is affected, how soon they are back, what is lost
-	$(SCENARIO) $@
+concurrent: build/k6 build/playground ## 20 clients on 10 pixels: races, and whether all agree with the log
+	scripts/load $@
 
-concurrent: build/scenarios build/playground ## 20 clients on 10 pixels: races, and whether all agree with the log
-	$(SCENARIO) $@
+spike: build/k6 build/playground ## From nobody to 500 clients within seconds
+	scripts/load $@
 
-spike: build/scenarios build/playground ## From nobody to 500 clients within seconds
-	$(SCENARIO) $@
+thundering-herd: build/k6 build/playground ## All gateways are killed at once
+	scripts/load $@
 
-thundering-herd: build/scenarios build/playground ## All gateways are killed at once
-	$(SCENARIO) $@
+rollout: build/k6 build/playground ## Every gateway and api is replaced under load
+	scripts/load $@
 
-rollout: build/scenarios build/playground ## Every gateway and api is replaced under load
-	$(SCENARIO) $@
+redis-outage: build/k6 build/playground ## Redis stands still, then is killed
+	scripts/load $@
 
-redis-outage: build/scenarios build/playground ## Redis stands still, then is killed
-	$(SCENARIO) $@
+slow-client: build/k6 build/playground ## Some clients stop reading
+	scripts/load $@
 
-slow-client: build/scenarios build/playground ## Some clients stop reading
-	$(SCENARIO) $@
+abuse: build/k6 build/playground ## Some clients send rubbish and floods
+	scripts/load $@
 
-abuse: build/scenarios build/playground ## Some clients send rubbish and floods
-	$(SCENARIO) $@
+crowd: build/k6 build/playground ## 5,000 clients: what they cost themselves
+	scripts/load $@
 
-crowd: build/scenarios build/playground ## 5,000 clients: what they cost themselves
-	$(SCENARIO) $@
+smoke: build/k6 build/playground ## A moment of everything that a script does with single clients
+	scripts/load $@
 
-soak-load: build/scenarios build/playground ## 50 clients for ten minutes; the proof of this kind is soak
-	$(SCENARIO) soak
+soak-load: build/k6 build/playground ## 50 clients for ten minutes; the proof of this kind is soak
+	scripts/load soak
 
 microbench: ## Codecs, grid, hub, replica and appends; BEFORE=FILE compares with an earlier run
 	bench/microbenchmarks build/microbench.txt $(BEFORE)

@@ -104,6 +104,9 @@ func Attach(path string) (*Fleet, error) {
 // State returns what runs now.
 func (f *Fleet) State() (State, error) { return ReadState(f.path) }
 
+// StatePath returns the state file.
+func (f *Fleet) StatePath() string { return f.path }
+
 // PID returns the process id of the playground itself, 0 after [Attach].
 func (f *Fleet) PID() int {
 	if f.cmd == nil {

@@ -1,0 +1,125 @@
+package pixel
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cloud-pixel/playground/services/fleet"
+)
+
+// playgroundProgram builds the playground once.
+var playgroundProgram = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "pixel-extension-")
+	if err != nil {
+		return "", err
+	}
+	program := filepath.Join(dir, "playground")
+	build := exec.Command("go", "-C", "../..", "build", "-o", program, "./services/playground")
+	if text, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, text)
+	}
+	return program, nil
+})
+
+// live starts the real services, two gateways among them, and returns their
+// state file.
+func live(t *testing.T) string {
+	t.Helper()
+	program, err := playgroundProgram()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := fleet.Start(fleet.Options{Program: program, Gateways: 2, APIs: 1, Frontends: 1, Log: t.Output(), Env: []string{"LOG_LEVEL=error"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := f.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, err := f.Ready(ctx, 2, 1, 1); err != nil {
+		t.Fatal(err)
+	}
+	return f.StatePath()
+}
+
+// Scripts against the real services: clients of their own, a swarm, and a
+// gateway that is killed meanwhile.
+func TestLive(t *testing.T) {
+	state := live(t)
+	for _, codec := range []string{"binary", "json"} {
+		t.Run(codec, func(t *testing.T) {
+			k := prepare(t, &net.Dialer{})
+			k.must(fmt.Sprintf(`
+				const system = pixel.playground(%q);
+				results.separate = system.separate;
+				const ann = await pixel.connect(system.gateways[0], {codec: %q, api: system.api, name: "Ann", traceparent: true});
+				const states = [];
+				ann.on("state", (s) => states.push(s.state));
+				const resumed = new Promise((resolve) => ann.on("resumed", resolve));
+
+				const all = pixel.swarm({urls: system.ws, api: system.api, codec: %[2]q, names: true, backoff: {min: "5ms", max: "50ms"}});
+				await all.join(6, {over: "100ms"});
+				const painting = all.paint({rate: 50, writes: 100});
+				const chaos = pixel.chaos({state: %[1]q});
+				results.targets = await chaos.targets("gateway");
+				results.marked = all.mark("gateway-0");
+				await chaos.kill("gateway", "gateway-0");
+				await painting;
+				const resumption = await resumed;
+				results.by = resumption.by;
+				ann.draw(0, 0, "#ABCDEF");
+				await ann.flush();
+				results.ping = await ann.ping() > 0;
+				results.at = ann.at(0, 0);
+				results.states = states;
+				results.complete = await all.settle("20s");
+				results.diverged = await all.compare(system.apis);
+				results.memory = pixel.usage(...system.processes.map((p) => p.pid)).memory > 1e6;
+				await all.close();
+				await ann.close();
+			`, state, codec))
+			for name, want := range map[string]string{
+				"separate": "true", "targets": "[gateway-0 gateway-1]", "by": "continued", "ping": "true", "at": "#ABCDEF", "complete": "true", "diverged": "[]", "memory": "true", "marked": "3",
+			} {
+				if got := fmt.Sprint(k.result(name)); got != want {
+					t.Errorf("%s is %s, want %s", name, got, want)
+				}
+			}
+			if states := fmt.Sprint(k.result("states")); !strings.Contains(states, "offline") || !strings.HasSuffix(states, "live offline]") {
+				t.Errorf("states: %s", states)
+			}
+			k.expect(map[string]float64{
+				"pixel_delivery rate": 1, "pixel_lost count": 0, "pixel_unacked count": 0, "pixel_gaps count": 0, "pixel_diverged count": 0, "pixel_affected count": 3, "pixel_affected_recovery_time count": 3,
+				"pixel_affected_back rate": 1, "pixel_faults count": 1, "pixel_faults{kind:kill} count": 1, "pixel_faults{target:gateway-0} count": 1, "pixel_fault_time count": 1,
+				// Three of the swarm, and Ann.
+				"pixel_cut_off count": 4, "pixel_recovery_time count": 4, "pixel_resume count": 4, "pixel_disconnects count": 4,
+				"pixel_writes count": 101, "pixel_acked count": 101,
+			})
+		})
+	}
+}
+
+// Connections that do not read are there, and can be woken.
+func TestSleepers(t *testing.T) {
+	state := live(t)
+	k := prepare(t, &net.Dialer{})
+	k.must(fmt.Sprintf(`
+		const asleep = await pixel.sleepers(3, pixel.playground(%q).gateways, "");
+		results.ends = await asleep.wake();
+	`, state))
+	if got := fmt.Sprint(k.result("ends")); got != "map[open:3]" {
+		t.Errorf("ends: %s", got)
+	}
+}
