@@ -145,7 +145,7 @@ func TestOutputs(t *testing.T) {
 			t.Errorf("OpenTelemetry got no attribute %s: %v", label, otel.labels["pixel_e2e_latency"])
 		}
 	}
-	for _, name := range []string{"pixel_delivered", "pixel_delivery.occurred", "pixel_delivery.total", "pixel_recovery_time", "pixel_faults", "pixel_connections"} {
+	for _, name := range []string{"pixel_delivered", "pixel_delivery.total", "pixel_recovery_time", "pixel_faults", "pixel_connections"} {
 		if otel.labels[name] == nil {
 			t.Errorf("OpenTelemetry never got %s, but %v", name, slices.Sorted(maps.Keys(otel.labels)))
 		}
