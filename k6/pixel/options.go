@@ -2,7 +2,6 @@ package pixel
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -140,17 +139,5 @@ func (i *instance) dialer() *websocket.Dialer {
 	return &websocket.Dialer{
 		NetDialContext: state.Dialer.DialContext, TLSClientConfig: state.TLSConfig,
 		HandshakeTimeout: 10 * time.Second, ReadBufferSize: 1 << 10, WriteBufferSize: 4 << 10, WriteBufferPool: &writeBuffers,
-	}
-}
-
-// wait waits for a time or the end of ctx.
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

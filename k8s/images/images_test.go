@@ -159,6 +159,37 @@ func TestImage(t *testing.T) {
 	}
 }
 
+// The load generator comes with its scripts, and says whose licence it is under.
+func TestGenerator(t *testing.T) {
+	out := t.TempDir()
+	if err := run(t.Context(), []string{"-root", "../..", "-out", out, "-version", "v9.8.7", "k6"}); err != nil {
+		t.Fatal(err)
+	}
+	img, _ := unpack(t, filepath.Join(out, "pixel-k6.tar"))
+	config, err := img.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if config.Config.Entrypoint[0] != "/k6" || config.Config.Labels["org.opencontainers.image.licenses"] != "AGPL-3.0-only" {
+		t.Errorf("%+v", config.Config)
+	}
+	all := files(t, img)
+	for _, name := range []string{"k6", "sbom.cdx.json", "scripts/stress.js", "scripts/chaos.js", "scripts/thresholds.json", "scripts/lib/scenario.js"} {
+		if all[name] == nil {
+			t.Errorf("the image lacks %s", name)
+		}
+	}
+	bom, err := os.ReadFile(filepath.Join(out, "pixel-k6.cdx.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{`"go.k6.io/k6"`, `"github.com/cloud-pixel/playground"`, `"k8s.io/client-go"`} {
+		if !bytes.Contains(bom, []byte(name)) {
+			t.Errorf("the bill of materials lacks %s", name)
+		}
+	}
+}
+
 func TestMistakesAreTold(t *testing.T) {
 	for says, args := range map[string][]string{
 		`no image "redis"`: {"redis"},

@@ -5,6 +5,7 @@ import (
 	"debug/buildinfo"
 	"encoding/base64"
 	"encoding/hex"
+	"runtime/debug"
 	"strings"
 
 	cdx "github.com/CycloneDX/cyclonedx-go"
@@ -34,7 +35,11 @@ func billOfMaterials(binary string, o options, p program) ([]byte, error) {
 		PackageURL: "pkg:golang/" + info.Main.Path + "@" + o.version, BOMRef: info.Main.Path,
 	}}
 	for _, m := range info.Deps {
-		if m.Replace != nil {
+		switch {
+		case m.Replace == nil:
+		case m.Replace.Version == "": // by a folder of the project
+			m = &debug.Module{Path: m.Path, Version: o.version}
+		default:
 			m = m.Replace
 		}
 		c := cdx.Component{

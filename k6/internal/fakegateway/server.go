@@ -80,7 +80,7 @@ func Serve(t testing.TB, s *Server) *Server {
 	s.t, s.accepted, s.closed = t, make(chan net.Conn), make(chan struct{})
 	s.seen, s.peers = map[string]uint64{}, map[*peer]struct{}{}
 	s.queue = make(chan queued, 1<<12)
-	h := &http.Server{Handler: s}
+	h := &http.Server{Handler: s, ReadHeaderTimeout: time.Minute}
 	var serving, logging sync.WaitGroup
 	logging.Go(func() {
 		for q := range s.queue { // one after the other, as they came
@@ -101,8 +101,8 @@ func Serve(t testing.TB, s *Server) *Server {
 	return s
 }
 
-// DialContext, Accept, Close and Addr make the server a network of its own,
-// in the process.
+// DialContext connects to the server, which with Accept, Close and Addr is a
+// network of its own in the process.
 func (s *Server) DialContext(ctx context.Context, _, _ string) (net.Conn, error) {
 	here, there := net.Pipe()
 	select {
