@@ -281,6 +281,8 @@ declare module "k6/x/pixel" {
       summary: string;
       system?: string;
       settings?: { name: string; value: string; default: string; meaning: string }[];
+      /** Of metrics that the script makes itself, by name. */
+      meanings?: Record<string, string>;
     },
     data: object,
   ): {

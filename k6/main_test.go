@@ -198,6 +198,11 @@ func TestScripts(t *testing.T) {
 			if v := figure(r, "pixel_delivery", "rate"); v != 1 {
 				t.Errorf("pixel_delivery is %v", v)
 			}
+			for _, f := range r.Metrics {
+				if f.Help == "" {
+					t.Errorf("the report does not say what %s means", f.Name)
+				}
+			}
 			for _, v := range r.Verdicts {
 				if v.Measured == nil {
 					t.Errorf("it is not told what %s %s was judged by", v.Metric, v.Condition)

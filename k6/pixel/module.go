@@ -42,7 +42,9 @@ var (
 )
 
 // New returns the module.
-func New() *Module { return &Module{shared: map[string]*shared{}} }
+func New() *Module {
+	return &Module{shared: map[string]*shared{}, results: results{set: &metrics.Set{}}}
+}
 
 // instance is the module of one virtual user.
 type instance struct {

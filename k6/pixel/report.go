@@ -10,6 +10,7 @@ import (
 	"github.com/grafana/sobek"
 
 	"github.com/cloud-pixel/playground/k6/faults"
+	"github.com/cloud-pixel/playground/k6/metrics"
 	"github.com/cloud-pixel/playground/k6/report"
 )
 
@@ -19,6 +20,7 @@ func (i *instance) report(about, data sobek.Value) map[string]any {
 	var o struct {
 		Scenario, Summary, System string
 		Settings                  []report.Setting
+		Meanings                  map[string]string
 	}
 	if err := decode(about, &o); err != nil {
 		i.throw(err)
@@ -35,11 +37,7 @@ func (i *instance) report(about, data sobek.Value) map[string]any {
 		Scenario: o.Scenario, Summary: o.Summary, System: o.System, Settings: o.Settings, Machine: machine(),
 		Error: found.failure, Points: found.points, Events: merge(found.events), Notes: found.notes,
 	}
-	known := found.set
-	if known == nil {
-		known = Known()
-	}
-	if err := r.Take(text, known); err != nil {
+	if err := r.Take(text, explained(found.set, o.Meanings)); err != nil {
 		i.throw(err)
 	}
 	r.Started = time.Now().Add(-time.Duration(r.Seconds * float64(time.Second)))
@@ -60,6 +58,26 @@ func (i *instance) report(about, data sobek.Value) map[string]any {
 		result[name] = b.String()
 	}
 	return result
+}
+
+// explained returns what a swarm has measured, and after that what else may be in
+// a report, with its meaning alone.
+func explained(measured *metrics.Set, own map[string]string) *metrics.Set {
+	all := &metrics.Set{}
+	for _, m := range measured.All() {
+		all.Add(*m)
+	}
+	for _, m := range Known().All() {
+		if all.Get(m.Name) == nil {
+			all.Add(metrics.Metric{Name: m.Name, Kind: m.Kind, Help: m.Help})
+		}
+	}
+	for name, meaning := range own {
+		if all.Get(name) == nil {
+			all.Add(metrics.Metric{Name: name, Help: meaning})
+		}
+	}
+	return all
 }
 
 // merge makes one of the beginning and the end of each fault.

@@ -11,9 +11,9 @@ const flood = s.rate('ABUSE_RATE', 500, 100_000, false, 'Messages per second of 
 const duration = s.time('TEST_DURATION', '20s', '1h', 'How long is drawn.');
 const rate = s.rate('WRITE_RATE', 20, 10_000, false, 'Writes per second of the good ones together.');
 
-const sent = new Counter('pixel_abuse_messages'); // messages of the bad ones
-const answers = new Counter('pixel_abuse_answers'); // messages that they got, errors among them
-const closed = new Counter('pixel_abuse_closed'); // times that a gateway closed the connection of a bad one
+const sent = s.metric(Counter, 'pixel_abuse_messages', 'messages of the bad ones that were sent');
+const answers = s.metric(Counter, 'pixel_abuse_answers', 'messages that they got, their errors among them');
+const closed = s.metric(Counter, 'pixel_abuse_closed', 'times that a gateway closed the connection of a bad one');
 
 export const options = s.options(duration, {
   abusers: { executor: 'constant-vus', vus: abusers, duration: `${Math.ceil(duration / 1000)}s`, gracefulStop: '2s', exec: 'abuse' },

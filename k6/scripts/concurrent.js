@@ -12,14 +12,11 @@ const each = s.int('PIXELS_PER_CLIENT', 100, 1, 10_000, 'Pixels that each client
 const targets = s.int('TARGET_PIXELS', 10, 1, 1000, 'Cells that they paint.');
 const volleys = s.rate('VOLLEY_RATE', 10, 1000, false, 'How often per second all paint at the same moment.');
 
-// Writes that were due while another client's write to the same cell was under
-// way, so that neither could know of the other; and the first system's kind.
-const races = new Counter('pixel_races');
-const nearby = new Counter('pixel_races_in_100ms');
-// Cells whose final colour, at each api, is that of the last write in the log.
-const consistent = new Rate('pixel_consistent');
-const unseen = new Counter('pixel_unseen'); // writes that no client saw in the log
-const cells = new Gauge('pixel_cells'); // that were painted
+const races = s.metric(Counter, 'pixel_races', 'writes that were due while another client\'s write to the same cell was under way');
+const nearby = s.metric(Counter, 'pixel_races_in_100ms', 'writes that were due within 100 ms of another client\'s write to the same cell');
+const consistent = s.metric(Rate, 'pixel_consistent', 'cells whose final colour, at each api, is that of the last write in the log');
+const unseen = s.metric(Counter, 'pixel_unseen', 'writes that no client saw in the log');
+const cells = s.metric(Gauge, 'pixel_cells', 'cells that were painted');
 
 export const options = s.options((each / volleys) * 1000);
 export const { setup, handleSummary } = s;

@@ -10,8 +10,8 @@ const over = s.time('JOIN_DURATION', '15s', '1h', 'How long they take to join.')
 const duration = s.time('TEST_DURATION', '20s', '1h', 'How long is drawn.');
 const rate = s.rate('WRITE_RATE', 20, 10_000, false, 'Writes per second of all together.');
 
-const cores = new Gauge('pixel_generator_cores'); // processors that this process used while it received
-const memory = new Gauge('pixel_generator_memory_mb'); // its greatest resident memory, in MB (10⁶ bytes)
+const cores = s.metric(Gauge, 'pixel_generator_cores', 'processors that this process used to receive everything');
+const memory = s.metric(Gauge, 'pixel_generator_memory_mb', 'its greatest resident memory, in MB (10⁶ bytes)');
 
 export const options = s.options(duration + over);
 export const { setup, handleSummary } = s;
@@ -34,8 +34,11 @@ export default s.run(async (system) => {
     }
   };
   await Promise.all([all.paint({ rate, duration, writers: 20 }), watching()]);
-  const after = usage();
-  cores.add((after.cpu - before.cpu) / ((Date.now() - begin) / 1000));
-  await s.settle(all, system);
-  memory.add(Math.max(most, usage().memory) / 1e6);
+  // What comes late costs, too, so all of it is counted against the time in
+  // which it was drawn.
+  await s.settle(all, system, async () => {
+    const after = usage();
+    cores.add((after.cpu - before.cpu) / (duration / 1000));
+    memory.add(Math.max(most, after.memory) / 1e6);
+  });
 });

@@ -9,10 +9,8 @@ const duration = s.time('TEST_DURATION', '10m', '24h', 'How long they draw.');
 const churn = s.rate('CHURN_RATE', 1, 1000, true, 'Clients that are replaced every second.');
 const rate = s.rate('WRITE_RATE', 50, 10_000, false, 'Writes per second of all together.');
 
-// Resident memory of all services in the last quarter, in bytes, and beside that
-// in the second one, when everything was warm.
-const memory = new Gauge('pixel_memory_bytes', false);
-const growth = new Gauge('pixel_memory_growth');
+const memory = s.metric(Gauge, 'pixel_memory_bytes', 'resident memory of all services in the last quarter');
+const growth = s.metric(Gauge, 'pixel_memory_growth', 'resident memory of all services in the last quarter beside that in the second one, when everything was warm');
 
 export const options = s.options(duration);
 export const { setup, handleSummary } = s;

@@ -34,8 +34,15 @@ export class Scenario extends Settings {
       token: __ENV.GRAFANA_TOKEN || '', // a secret: it stands in no report
     };
     this.reports = __ENV.REPORTS === undefined ? 'build/reports' : __ENV.REPORTS;
+    this.meanings = {};
     this.setup = this.setup.bind(this);
     this.handleSummary = this.handleSummary.bind(this);
+  }
+
+  /** Makes a metric of the script's own, of a class of k6/metrics, with what it means. */
+  metric(Kind, name, meaning) {
+    this.meanings[name] = meaning;
+    return new Kind(name);
   }
 
   /** Options for k6: one virtual user that runs once, within a time, and what else a script runs beside it. */
@@ -53,7 +60,12 @@ export class Scenario extends Settings {
   }
 
   setup() {
-    return reach(this.where);
+    try {
+      return reach(this.where);
+    } catch (error) {
+      fail(String(error.message || error));
+      throw error;
+    }
   }
 
   /** A swarm on the system; `change` has options that differ. */
@@ -95,7 +107,7 @@ export class Scenario extends Settings {
   }
 
   handleSummary(data) {
-    const about = { scenario: this.name, summary: this.summary, system: (data.setup_data || {}).description || '', settings: this.used };
+    const about = { scenario: this.name, summary: this.summary, system: (data.setup_data || {}).description || '', settings: this.used, meanings: this.meanings };
     const made = report(about, data);
     const out = { stdout: made.text };
     if (this.reports) {
