@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -60,21 +61,22 @@ func (i *instance) report(about, data sobek.Value) map[string]any {
 	return result
 }
 
-// explained returns what a swarm has measured, and after that what else may be in
-// a report, with its meaning alone.
+// explained returns what may be in a report, in order: the script's own metrics,
+// what a swarm has measured, and what else there is; without figures, but for the
+// swarm's.
 func explained(measured *metrics.Set, own map[string]string) *metrics.Set {
 	all := &metrics.Set{}
+	for _, name := range slices.Sorted(maps.Keys(own)) {
+		all.Add(metrics.Metric{Name: name, Help: own[name]})
+	}
 	for _, m := range measured.All() {
-		all.Add(*m)
+		if all.Get(m.Name) == nil {
+			all.Add(*m)
+		}
 	}
 	for _, m := range Known().All() {
 		if all.Get(m.Name) == nil {
 			all.Add(metrics.Metric{Name: m.Name, Kind: m.Kind, Help: m.Help})
-		}
-	}
-	for name, meaning := range own {
-		if all.Get(name) == nil {
-			all.Add(metrics.Metric{Name: name, Help: meaning})
 		}
 	}
 	return all

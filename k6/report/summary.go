@@ -50,10 +50,7 @@ func (r *Report) Take(text []byte, known *metrics.Set) error {
 		m := s.Metrics[name]
 		for _, condition := range slices.Sorted(maps.Keys(m.Thresholds)) {
 			v := Verdict{Metric: name, Condition: condition, OK: m.Thresholds[condition].OK}
-			aggregate, _, _ := strings.Cut(strings.ReplaceAll(condition, " ", ""), "=")
-			aggregate = strings.TrimRight(aggregate, "<>!")
-			aggregate, _, _ = strings.Cut(strings.ReplaceAll(aggregate, ">", "<"), "<")
-			if measured, ok := m.Values[aggregate]; ok {
+			if measured, ok := m.Values[aggregateOf(condition)]; ok {
 				v.Measured = &measured
 			}
 			r.Passed = r.Passed && v.OK
@@ -71,6 +68,14 @@ func (r *Report) Take(text []byte, known *metrics.Set) error {
 	slices.SortStableFunc(r.Verdicts, func(a, b Verdict) int { return strings.Compare(a.Metric, b.Metric) })
 	r.Passed = r.Passed && len(r.Verdicts) > 0
 	return nil
+}
+
+// aggregateOf returns what a condition like "p(95) < 200" is about.
+func aggregateOf(condition string) string {
+	if i := strings.IndexAny(condition, "<>=!"); i >= 0 {
+		condition = condition[:i]
+	}
+	return strings.TrimSpace(condition)
 }
 
 // parts returns the figures of a metric by its tags.
