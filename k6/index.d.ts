@@ -85,7 +85,11 @@ declare module "k6/x/pixel" {
     stroke(pixels: Pixel[]): number[];
     /** Calls a function at each event of a kind, in order. Several may listen. */
     on<K extends keyof Events>(event: K, listener: (event: Events[K]) => void): void;
-    /** Waits until every operation is in the log or refused for good. */
+    /**
+     * Waits until every operation is in the log or refused for good. The
+     * client's own picture may have them a moment later: see `waitFor`, and
+     * `seq` of the event `ack`.
+     */
     flush(): Promise<void>;
     /** Waits until the client has everything up to a position of the log. */
     waitFor(seq: number): Promise<void>;

@@ -79,8 +79,10 @@ func TestLive(t *testing.T) {
 				await painting;
 				const resumption = await resumed;
 				results.by = resumption.by;
+				// An acknowledgement may come before the pixel itself.
+				const acked = new Promise((resolve) => ann.on("ack", resolve));
 				ann.draw(0, 0, "#ABCDEF");
-				await ann.flush();
+				await ann.waitFor((await acked).seq);
 				results.ping = await ann.ping() > 0;
 				results.at = ann.at(0, 0);
 				results.states = states;

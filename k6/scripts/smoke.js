@@ -28,6 +28,7 @@ export default s.run(async (system) => {
   ann.stroke([{ x: 5, y: 5, color: '#000001' }, { x: 6, y: 5, color: '#000002' }]);
   await ann.flush();
   await hearing;
+  await ann.waitFor(bob.position()); // an acknowledgement may come before the pixel itself
   check(null, {
     'Bob hears of all three pixels': () => heard.length === 3 && heard[0].color === '#12AB34',
     'both see the same': () => ann.at(3, 4) === '#12AB34' && bob.at(3, 4) === '#12AB34' && bob.at(6, 5) === '#000002',
