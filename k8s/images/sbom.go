@@ -5,6 +5,7 @@ import (
 	"debug/buildinfo"
 	"encoding/base64"
 	"encoding/hex"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 
@@ -37,7 +38,7 @@ func billOfMaterials(binary string, o options, p program) ([]byte, error) {
 	for _, m := range info.Deps {
 		switch {
 		case m.Replace == nil:
-		case m.Replace.Version == "": // by a folder of the project
+		case strings.HasPrefix(m.Replace.Path, ".") || filepath.IsAbs(m.Replace.Path): // a folder of the project
 			m = &debug.Module{Path: m.Path, Version: o.version}
 		default:
 			m = m.Replace
