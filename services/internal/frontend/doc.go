@@ -3,7 +3,8 @@
 //
 // The set of files is fixed when the process starts. A request is answered
 // from a table of their paths, so there is no file system behind the URL that
-// a path could climb out of. Each file is compressed and hashed once.
+// a path could climb out of. Each file is hashed once, packed by gzip
+// at the start and by brotli, which takes longer, soon after it.
 //
 // All files stand below one prefix, /a/<release>/, where the release is a hash
 // of all of them. What is there never changes, so browsers and proxies may keep

@@ -35,6 +35,15 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
+	// Nobody waits a second for the start, or longer where processors are
+	// scarce, to save one of the first visitors some kilobytes.
+	packing, stop := context.WithCancel(ctx)
+	packed := make(chan struct{})
+	go func() {
+		defer close(packed)
+		s.pack(packing)
+	}()
+	defer func() { stop(); <-packed }()
 	var draining atomic.Bool
 	m := httpkit.NewMetrics(t.Registry)
 	httpkit.ReadyGauge(t.Registry, readiness(&draining))

@@ -19,6 +19,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/andybalholm/brotli"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/goleak"
@@ -151,12 +152,26 @@ func TestIndexPreloadsEachModule(t *testing.T) {
 }
 
 func TestRevalidation(t *testing.T) {
-	addr, _ := start(t, Options{})
+	body, err := fs.ReadFile(web.Files, "reload.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := pageOf(nil)
+	files[reloadFile].Data = body
+	s, err := newSite(files, places{}, NewMetrics(prometheus.NewRegistry()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.pack(t.Context())
+	server := httptest.NewServer(s.routes(func() error { return nil }))
+	defer server.Close()
+	addr := server.Listener.Addr().String()
 	plain, _ := get(t, addr, "/reload.js")
 	packed, _ := get(t, addr, "/reload.js", "Accept-Encoding: gzip")
-	tag, gzipTag := plain.Header.Get("Etag"), packed.Header.Get("Etag")
-	if !regexp.MustCompile(`^"[0-9a-f]{32}"$`).MatchString(tag) || gzipTag == tag {
-		t.Errorf("ETags %s, %s", tag, gzipTag)
+	smallest, _ := get(t, addr, "/reload.js", "Accept-Encoding: gzip, br")
+	tag, gzipTag, brotliTag := plain.Header.Get("Etag"), packed.Header.Get("Etag"), smallest.Header.Get("Etag")
+	if !regexp.MustCompile(`^"[0-9a-f]{32}"$`).MatchString(tag) || gzipTag == tag || brotliTag == tag || gzipTag == brotliTag {
+		t.Errorf("ETags %s, %s, %s", tag, gzipTag, brotliTag)
 	}
 	for _, c := range []struct {
 		header []string
@@ -169,6 +184,8 @@ func TestRevalidation(t *testing.T) {
 		{[]string{"If-None-Match: *"}, 304},
 		{[]string{"If-None-Match: " + gzipTag}, 200},
 		{[]string{"If-None-Match: " + gzipTag, "Accept-Encoding: gzip"}, 304},
+		{[]string{"If-None-Match: " + gzipTag, "Accept-Encoding: gzip, br"}, 200},
+		{[]string{"If-None-Match: " + brotliTag, "Accept-Encoding: gzip, br"}, 304},
 		{[]string{"If-None-Match: " + strings.Trim(tag, `"`)}, 200},
 		{[]string{`If-None-Match: "0"`}, 200},
 	} {
@@ -183,49 +200,102 @@ func TestRevalidation(t *testing.T) {
 }
 
 func TestCompression(t *testing.T) {
-	addr, _ := start(t, Options{})
-	for accept, want := range map[string]bool{
-		"":                               false,
-		"gzip":                           true,
-		"GZIP":                           true,
-		"x-gzip":                         true,
-		"deflate, gzip;q=1.0, *;q=0.5":   true,
-		"gzip, deflate, br, zstd":        true,
-		"*":                              true,
-		"*;q=0":                          false,
-		"gzip;q=0":                       false,
-		"gzip;q=0, *":                    false,
-		"gzip;q=0.000":                   false,
-		"identity":                       false,
-		"identity;q=0.5, gzip;q=0.4":     false,
-		"identity;q=0.5, gzip; Q=0.5":    true,
-		"br":                             false,
-		"gzip;q=2":                       false,
-		"gzip;level=9":                   false,
-		"gzip;q=nan":                     false,
-		strings.Repeat("a,", 500) + "br": false,
+	original, err := fs.ReadFile(web.Files, "css/theme.css")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := newSite(pageOf(map[string]string{"theme.css": string(original)}), places{}, NewMetrics(prometheus.NewRegistry()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.pack(t.Context())
+	server := httptest.NewServer(s.routes(func() error { return nil }))
+	defer server.Close()
+	addr := server.Listener.Addr().String()
+	for accept, want := range map[string]string{
+		"":                               "",
+		"gzip":                           "gzip",
+		"GZIP":                           "gzip",
+		"x-gzip":                         "gzip",
+		"br":                             "br",
+		"BR;Q=0.1":                       "br",
+		"deflate, gzip;q=1.0, *;q=0.5":   "gzip",
+		"gzip, deflate, br, zstd":        "br",
+		"br;q=0.9, gzip":                 "gzip",
+		"br;q=0, gzip":                   "gzip",
+		"*":                              "br",
+		"*;q=0":                          "",
+		"*;q=0, gzip;q=0.1":              "gzip",
+		"gzip;q=0":                       "",
+		"gzip;q=0, *":                    "br",
+		"gzip;q=0.000":                   "",
+		"identity":                       "",
+		"identity;q=0.5, gzip;q=0.4":     "",
+		"identity;q=0.5, gzip; Q=0.5":    "gzip",
+		"identity;q=0.5, br;q=0.4":       "",
+		"deflate, zstd":                  "",
+		"gzip;q=2":                       "",
+		"gzip;level=9":                   "",
+		"br;q=nan":                       "",
+		strings.Repeat("a,", 500) + "br": "br",
 	} {
-		response, body := get(t, addr, prefix(t)+"css/theme.css", "Accept-Encoding: "+accept)
-		got := response.Header.Get("Content-Encoding") == "gzip"
-		if got != want {
-			t.Errorf("Accept-Encoding %q: gzip %v", accept, got)
-		}
-		if !got {
+		response, body := get(t, addr, s.release.path("theme.css"), "Accept-Encoding: "+accept)
+		if got := response.Header.Get("Content-Encoding"); got != want {
+			t.Errorf("Accept-Encoding %q: %q, want %q", accept, got, want)
 			continue
 		}
-		unpacked, err := gzip.NewReader(strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
+		unpacked := io.Reader(strings.NewReader(body))
+		switch want {
+		case "br":
+			unpacked = brotli.NewReader(unpacked)
+		case "gzip":
+			if unpacked, err = gzip.NewReader(unpacked); err != nil {
+				t.Fatal(err)
+			}
 		}
-		content, err := io.ReadAll(unpacked)
-		original, _ := fs.ReadFile(web.Files, "css/theme.css")
-		if err != nil || !bytes.Equal(content, original) {
+		if content, err := io.ReadAll(unpacked); err != nil || !bytes.Equal(content, original) {
 			t.Errorf("Accept-Encoding %q: %v, %d bytes", accept, err, len(content))
 		}
 	}
-	if a := newAsset([]byte("short"), "text/plain", immutable); a.gzip != nil {
-		t.Error("what does not shrink is compressed")
+	for _, a := range []*asset{newAsset([]byte("short"), "text/plain", immutable), newAsset(original, "image/png", immutable)} {
+		if a.pack(); a.gzip != nil || a.brotli.Load() != nil {
+			t.Error("what does not shrink is compressed")
+		}
 	}
+}
+
+// The window fits the file; what is larger than any window arrives whole, too.
+func TestPackedWhole(t *testing.T) {
+	for _, size := range []int{200, 1 << 10, 1<<16 - 1, 1 << 16, 1<<16 + 1} {
+		a := newAsset(bytes.Repeat([]byte("0123456789abcdef"), size/16), contentTypes[".js"], immutable)
+		a.pack()
+		v, coding := a.choose([]string{"br"})
+		body, err := io.ReadAll(brotli.NewReader(bytes.NewReader(v.body)))
+		if err != nil || coding != "br" || !bytes.Equal(body, a.plain.body) {
+			t.Errorf("%d bytes by %q: %d arrived, %v", len(a.plain.body), coding, len(body), err)
+		}
+	}
+}
+
+// A frontend serves at once, by gzip, and packs better while it does.
+func TestPacksWhileItServes(t *testing.T) {
+	addr, _ := start(t, Options{})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for ctx.Err() == nil {
+		response, _ := get(t, addr, prefix(t)+"css/theme.css", "Accept-Encoding: gzip, br")
+		switch coding := response.Header.Get("Content-Encoding"); coding {
+		case "gzip":
+		case "br":
+			if _, metrics := get(t, addr, "/metrics"); !strings.Contains(metrics, `pixel_frontend_files_total{sent="br"} 1`) {
+				t.Error("what brotli packed is not counted")
+			}
+			return
+		default:
+			t.Fatalf("packed by %q", coding)
+		}
+	}
+	t.Error("brotli never came")
 }
 
 func TestConfigScript(t *testing.T) {

@@ -1,9 +1,12 @@
 package frontend
 
 import (
+	"context"
 	"encoding/json"
 	"io/fs"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +31,17 @@ func newSite(files fs.FS, p places, m *Metrics) (*site, error) {
 		return nil, err
 	}
 	return &site{assets: assets, release: r, places: p, metrics: m}, nil
+}
+
+// pack packs all files as small as they get, one after the other, until ctx
+// ends. Meanwhile they are sent by gzip.
+func (s *site) pack(ctx context.Context) {
+	for _, path := range slices.Sorted(maps.Keys(s.assets)) {
+		if ctx.Err() != nil {
+			return
+		}
+		s.assets[path].pack()
+	}
 }
 
 // routes returns the page's routes, and health with the given readiness.
@@ -78,7 +92,7 @@ func (s *site) serveFile(w http.ResponseWriter, r *http.Request) {
 		httpkit.NotFound(w, r)
 		return
 	}
-	v, gzipped := a.choose(r.Header.Values("Accept-Encoding"))
+	v, coding := a.choose(r.Header.Values("Accept-Encoding"))
 	h.Set("Cache-Control", a.cacheControl)
 	if a.bare {
 		for _, name := range documentHeaders {
@@ -96,12 +110,10 @@ func (s *site) serveFile(w http.ResponseWriter, r *http.Request) {
 	}
 	h.Set("Content-Type", a.contentType)
 	h.Set("Content-Length", v.length)
-	if gzipped {
-		h.Set("Content-Encoding", "gzip")
-		s.metrics.Gzip.Inc()
-	} else {
-		s.metrics.Plain.Inc()
+	if coding != "" {
+		h.Set("Content-Encoding", coding)
 	}
+	s.metrics.sent(coding).Inc()
 	if r.Method == http.MethodHead {
 		return
 	}

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/cloud-pixel/playground/web"
 )
 
@@ -135,8 +137,9 @@ func TestWorkerKnowsTheShell(t *testing.T) {
 			t.Errorf("the shell lacks %s", want)
 		}
 	}
+	below := prefix(t)
 	for _, file := range files {
-		if response, _ := get(t, addr, prefix(t)+file); response.StatusCode != http.StatusOK {
+		if response, _ := get(t, addr, below+file); response.StatusCode != http.StatusOK {
 			t.Errorf("%s of the shell: %d", file, response.StatusCode)
 		}
 	}
@@ -179,5 +182,36 @@ func TestManifest(t *testing.T) {
 		if !purposes[want] {
 			t.Errorf("no icon %s", want)
 		}
+	}
+}
+
+// What the start of a frontend costs: all files hashed and packed by gzip. And
+// what follows it: the same by brotli.
+func BenchmarkLoadAssets(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := loadAssets(web.Files); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkPack(b *testing.B) {
+	s, err := newSite(web.Files, places{}, NewMetrics(prometheus.NewRegistry()))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		s.pack(b.Context())
+	}
+	delete(s.assets, "/") // the index by another name
+	for _, coding := range []string{"identity", "gzip", "br"} {
+		sum := 0
+		for _, a := range s.assets {
+			v, _ := a.choose([]string{coding})
+			sum += len(v.body)
+		}
+		b.ReportMetric(float64(sum), coding+"-bytes")
 	}
 }

@@ -6,10 +6,15 @@ import (
 )
 
 // AcceptsGzip tells from the lines of Accept-Encoding whether the client takes
-// gzip, and likes it no less than what is not compressed (RFC 9110, section
-// 12.5.3). What cannot be read does not count.
-func AcceptsGzip(accept []string) bool {
-	gzipQ, identityQ, starQ := -1.0, -1.0, -1.0
+// gzip, and likes it no less than what is not compressed.
+func AcceptsGzip(accept []string) bool { return ChooseEncoding(accept, "gzip") == "gzip" }
+
+// ChooseEncoding returns the one of the offered content codings that the lines
+// of Accept-Encoding like best, the first of equals, or "" where none is taken
+// or what is not compressed is liked better (RFC 9110, section 12.5.3). What
+// cannot be read does not count. Offers are in lower case.
+func ChooseEncoding(accept []string, offers ...string) string {
+	qualities := make(map[string]float64)
 	for _, line := range accept {
 		for item := range strings.SplitSeq(line, ",") {
 			coding, parameters, _ := strings.Cut(item, ";")
@@ -17,20 +22,24 @@ func AcceptsGzip(accept []string) bool {
 			if !ok {
 				continue
 			}
-			switch strings.ToLower(strings.TrimSpace(coding)) {
-			case "gzip", "x-gzip":
-				gzipQ = q
-			case "identity":
-				identityQ = q
-			case "*":
-				starQ = q
+			coding = strings.ToLower(strings.TrimSpace(coding))
+			if coding == "x-gzip" {
+				coding = "gzip"
 			}
+			qualities[coding] = q
 		}
 	}
-	if gzipQ < 0 {
-		gzipQ = starQ
+	best, bestQ := "", qualities["identity"] // 0 where it is not named
+	for _, offer := range offers {
+		q, ok := qualities[offer]
+		if !ok {
+			q = qualities["*"]
+		}
+		if q > bestQ || best == "" && q > 0 && q == bestQ {
+			best, bestQ = offer, q
+		}
 	}
-	return gzipQ > 0 && gzipQ >= identityQ
+	return best
 }
 
 // quality reads "q=0.5"; without it the quality is 1.
