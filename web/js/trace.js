@@ -7,7 +7,8 @@
 // that the protocol has for it), so gateways, log and delivery become parts of
 // the same trace, and the page's span is the root of it.
 
-import { telemetry, toHex } from './transport/protocol.js';
+import { toHex } from './transport/binary.js';
+import { telemetry } from './transport/protocol.js';
 
 /** Kinds of the protocol's telemetry. */
 const LATENCY = 1;

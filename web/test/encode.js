@@ -1,7 +1,8 @@
 // The other direction of the codec, which the page does not need: what
 // gateways send and what clients are understood to say.
 
-import { fromHex, readBody, Reader, toHex, Type, Writer, writeBody, SUBPROTOCOL } from '../js/transport/protocol.js';
+import { fromHex, readBody, Reader, toHex, Writer, writeBody } from '../js/transport/binary.js';
+import { Type, SUBPROTOCOL } from '../js/transport/protocol.js';
 
 export { SUBPROTOCOL };
 

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 import * as protocol from '../js/transport/protocol.js';
+import * as binary from '../js/transport/binary.js';
 import { inflate } from '../js/state/replica.js';
 import { decodeClient, encode } from './encode.js';
 
@@ -13,7 +14,7 @@ const flat = (pixels) => pixels.flatMap(([x, y, color]) => [x, y, protocol.parse
 const camel = (name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase());
 
 /** "00-<trace id>-<span id>-<flags>" as the codec's 25 bytes. */
-const trace = (text) => text && protocol.fromHex(text.split('-').slice(1).join(''));
+const trace = (text) => text && binary.fromHex(text.split('-').slice(1).join(''));
 
 /** A message of a gateway as decode gives it, from what the vector says. */
 function expected(m) {
@@ -37,7 +38,7 @@ function expected(m) {
       return { ...m, background: protocol.parseColor(m.background), hash: BigInt(m.hash) };
     case 'snapshotBand': {
       const { w, h, data, rgb, ...rest } = m;
-      return { ...rest, width: w, height: h, data: protocol.fromHex(data) };
+      return { ...rest, width: w, height: h, data: binary.fromHex(data) };
     }
   }
   return m;
@@ -45,20 +46,20 @@ function expected(m) {
 
 /** Plain arrays compare by value whatever array type they were. */
 const plain = (value) =>
-  JSON.stringify(value, (_, v) => (typeof v === 'bigint' ? `${v}n` : v instanceof Uint8Array ? protocol.toHex(v) : v && !Array.isArray(v) && typeof v === 'object' ? Object.fromEntries(Object.entries(v).sort()) : v));
+  JSON.stringify(value, (_, v) => (typeof v === 'bigint' ? `${v}n` : v instanceof Uint8Array ? binary.toHex(v) : v && !Array.isArray(v) && typeof v === 'object' ? Object.fromEntries(Object.entries(v).sort()) : v));
 
 test('the vectors are there', () => assert.ok(vectors.length > 30, `${vectors.length} binary vectors`));
 
 for (const v of vectors.filter((v) => v.direction === 'server')) {
   test(`gateway vector ${v.name}`, async () => {
-    const messages = protocol.decode(protocol.fromHex(v.hex));
+    const messages = protocol.decode(binary.fromHex(v.hex));
     assert.equal(plain(messages), plain(v.messages.map(expected)));
     for (const [i, m] of v.messages.entries()) {
       if (m.type === 'snapshotBand') {
-        assert.equal(protocol.toHex(await inflate(messages[i].data, m.rgb.length / 2)), m.rgb);
+        assert.equal(binary.toHex(await inflate(messages[i].data, m.rgb.length / 2)), m.rgb);
       }
     }
-    if (!v.decodeOnly) assert.equal(protocol.toHex(protocol.frame(messages.map(encode))), v.hex);
+    if (!v.decodeOnly) assert.equal(binary.toHex(protocol.frame(messages.map(encode))), v.hex);
   });
 }
 
@@ -73,37 +74,37 @@ for (const v of vectors.filter((v) => v.direction === 'client' && !v.decodeOnly)
       cursor: (m) => protocol.cursor(m.x, m.y),
       view: (m) => protocol.view(m.x, m.y, m.width, m.height),
     };
-    assert.equal(protocol.toHex(protocol.frame(v.messages.map((m) => encoders[m.type](m)))), v.hex);
+    assert.equal(binary.toHex(protocol.frame(v.messages.map((m) => encoders[m.type](m)))), v.hex);
   });
 }
 
 test('every prefix of every frame is refused or a shorter list, never a crash', () => {
   for (const v of vectors.filter((v) => v.direction === 'server')) {
-    const bytes = protocol.fromHex(v.hex);
+    const bytes = binary.fromHex(v.hex);
     for (let n = 0; n < bytes.length; n++) {
       try {
         assert.ok(protocol.decode(bytes.subarray(0, n)).length <= v.messages.length);
       } catch (error) {
-        assert.ok(error instanceof protocol.ProtocolError, `${v.name} cut at ${n}: ${error}`);
+        assert.ok(error instanceof binary.ProtocolError, `${v.name} cut at ${n}: ${error}`);
       }
     }
   }
 });
 
 test('numbers', async (t) => {
-  for (const n of [0, 1, 127, 128, 300, 2 ** 31, 2 ** 32, 2 ** 32 + 1, protocol.MAX_NUMBER]) {
+  for (const n of [0, 1, 127, 128, 300, 2 ** 31, 2 ** 32, 2 ** 32 + 1, binary.MAX_NUMBER]) {
     await t.test(`${n}`, () => {
-      const bytes = new protocol.Writer().uvarint(n).finish();
-      assert.equal(new protocol.Reader(bytes).uvarint(), n);
+      const bytes = new binary.Writer().uvarint(n).finish();
+      assert.equal(new binary.Reader(bytes).uvarint(), n);
     });
   }
-  const read = (hex) => new protocol.Reader(protocol.fromHex(hex)).uvarint();
-  assert.throws(() => read('80808080808080 10'.replaceAll(' ', '')), protocol.ProtocolError, '2^53');
-  assert.throws(() => read('ffffffffffffffffffffff01'), protocol.ProtocolError, 'eleven bytes');
+  const read = (hex) => new binary.Reader(binary.fromHex(hex)).uvarint();
+  assert.throws(() => read('80808080808080 10'.replaceAll(' ', '')), binary.ProtocolError, '2^53');
+  assert.throws(() => read('ffffffffffffffffffffff01'), binary.ProtocolError, 'eleven bytes');
   for (const n of [0, -1, 1, -64, 64, 65535, -65535]) {
-    assert.equal(new protocol.Reader(new protocol.Writer().zigzag(n).finish()).zigzag(), n);
+    assert.equal(new binary.Reader(new binary.Writer().zigzag(n).finish()).zigzag(), n);
   }
-  assert.throws(() => new protocol.Reader(new protocol.Writer().zigzag(65536).finish()).zigzag(), protocol.ProtocolError);
+  assert.throws(() => new binary.Reader(new binary.Writer().zigzag(65536).finish()).zigzag(), binary.ProtocolError);
 });
 
 test('malformed messages are refused', async (t) => {
@@ -124,9 +125,9 @@ test('malformed messages are refused', async (t) => {
   };
   for (const [name, [type, hex, why]] of Object.entries(cases)) {
     await t.test(name, () => {
-      const body = protocol.fromHex(hex.replaceAll(' ', ''));
-      const bytes = new protocol.Writer().u8(type).uvarint(body.length).bytes(body).finish();
-      assert.throws(() => protocol.decode(bytes), (e) => e instanceof protocol.ProtocolError && why.test(e.message));
+      const body = binary.fromHex(hex.replaceAll(' ', ''));
+      const bytes = new binary.Writer().u8(type).uvarint(body.length).bytes(body).finish();
+      assert.throws(() => protocol.decode(bytes), (e) => e instanceof binary.ProtocolError && why.test(e.message));
     });
   }
 });

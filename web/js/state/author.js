@@ -4,7 +4,7 @@
 // crypto.subtle has SHA-256 only in secure contexts, and only asynchronously;
 // a playground in the local network over plain HTTP has neither.
 
-import { fromHex } from '../transport/protocol.js';
+import { fromHex } from '../transport/binary.js';
 
 const ROUNDS = 64;
 

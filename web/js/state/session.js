@@ -10,7 +10,7 @@
 // A session is never used without its record of the next number: a tab that
 // had lost it would start at 1 again and lose what it draws as repetitions.
 
-import { toHex } from '../transport/protocol.js';
+import { toHex } from '../transport/binary.js';
 
 const PREFIX = 'pixel';
 /** How long a reloaded page waits for its predecessor to let go of the lock. */

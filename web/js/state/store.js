@@ -2,7 +2,7 @@
 // that its next operation must not fall below, and its outbox, an entry for
 // each operation. Writes take effect in the order in which they were asked for.
 
-import { Reader, Writer, readBody, writeBody } from '../transport/protocol.js';
+import { Reader, Writer, readBody, writeBody } from '../transport/binary.js';
 
 const NAME = 'pixel-playground';
 const VERSION = 1;

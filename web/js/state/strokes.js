@@ -3,7 +3,8 @@
 // can be undone) and latency (how long it took) are about the same operations,
 // and hear here of everything that happens to them.
 
-import { isTransient, MAX_PIXELS } from '../transport/protocol.js';
+import { MAX_PIXELS } from '../transport/binary.js';
+import { isTransient } from '../transport/protocol.js';
 import { authorOf } from './author.js';
 import { History } from './history.js';
 import { Latency } from './latency.js';
