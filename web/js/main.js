@@ -1,43 +1,36 @@
 // Puts the page together.
 
 import { keepPicture } from './browser/kept.js';
-import { RELEASE, installWorker } from './browser/offline.js';
-import { deliver } from './courier.js';
 import { Cursors } from './cursors.js';
 import { Display } from './display/display.js';
 import { PendingLayer, PointerLayer, PreviewLayer, RefusedLayer } from './display/marks.js';
-import { Minimap } from './display/minimap.js';
 import { Drawing } from './input/drawing.js';
 import { Keyboard } from './input/keyboard.js';
 import { Pointer } from './input/pointer.js';
 import { Shortcuts } from './input/shortcuts.js';
 import { MAX_SHAPE } from './input/tools.js';
 import { commands } from './commands.js';
-import { CanvasList, SaveImage, ShareLink } from './panels/actions.js';
 import { ColorBar, colorName } from './panels/colors.js';
 import { announce, applyTexts, byId } from './panels/dom.js';
-import { Help } from './panels/help.js';
 import { PixelInfo } from './panels/info.js';
-import { Messages, showNotice } from './panels/messages.js';
+import { Messages } from './panels/messages.js';
 import { Name } from './panels/name.js';
 import { People } from './panels/people.js';
 import { Status } from './panels/status.js';
 import { ToolBar } from './panels/tools.js';
 import { ViewBar } from './panels/view.js';
 import { Playground } from './playground.js';
+import { shower } from './shown.js';
 import { Palette } from './state/palette.js';
 import { inflate } from './state/replica.js';
 import { Sessions } from './state/session.js';
 import { Settings, storage } from './state/settings.js';
 import { openStore } from './state/store.js';
 import { ago, texts } from './texts.js';
-import { Exporter, Traces, afterPaint } from './trace.js';
-import { listCanvases, pixelStory } from './transport/api.js';
+import { Traces, afterPaint } from './trace.js';
 import { systemClock } from './transport/clock.js';
 import { gatewayUrl } from './transport/connection.js';
 
-/** How often to look for strokes that a closed tab left behind. */
-const ORPHANS = 30_000;
 /** Own pixels that wait for longer than this, in ms, are marked. */
 const PENDING = 400;
 
@@ -54,15 +47,22 @@ let playground = null;
 const grid = () => playground?.grid ?? null;
 const colorAt = (/** @type {number} */ x, /** @type {number} */ y) => /** @type {Playground} */ (playground).colorAt(x, y);
 
-const exporter = config.TRACES_URL ? new Exporter({ url: config.TRACES_URL, version: RELEASE, clock: systemClock }) : null;
+const exporter = config.TRACES_URL ? exporterTo(config.TRACES_URL) : null;
+exporter?.catch((error) => console.warn('nothing is traced:', error.message));
 const traces = new Traces({
   clock: systemClock,
   canvas: canvasId,
   send: (told) => playground?.send(told),
   painted: afterPaint,
-  exporter,
+  exporter: exporter && { add: (span) => exporter.then((e) => e.add(span), () => {}) },
   ratio: config.TRACES_RATIO,
 });
+
+/** @param {string} url */
+async function exporterTo(url) {
+  const [{ Exporter }, { RELEASE }] = await Promise.all([import('./exporter.js'), import('./browser/offline.js')]);
+  return new Exporter({ url, version: RELEASE, clock: systemClock });
+}
 
 applyTexts();
 document.title = texts.titleOf(canvasId.slice(0, 64));
@@ -85,7 +85,6 @@ const cursors = new Cursors({
 });
 display.addLayer(cursors);
 display.addEventListener('view', () => cursors.look(display.viewport));
-new Minimap(byId('minimap'), display);
 
 // ---- panels -----------------------------------------------------------------
 
@@ -99,12 +98,11 @@ const status = new Status({
   retry: () => playground?.wake(),
 });
 const name = new Name(local, (value) => playground?.setName(value));
-const info = new PixelInfo((x, y, signal) => pixelStory(config.API_URL, canvasId, x, y, signal));
+const info = new PixelInfo(async (x, y, signal) => (await import('./transport/api.js')).pixelStory(config.API_URL, canvasId, x, y, signal));
 const view = new ViewBar(display);
-const share = new ShareLink(() => view.link(), messages);
-new SaveImage(display, () => `${canvasId}-${playground?.position?.seq ?? 0}`, messages);
-new CanvasList(canvasId, () => listCanvases(config.API_URL));
 new ColorBar(palette);
+byId('canvas-name').textContent = canvasId;
+byId('canvas-button').setAttribute('aria-label', texts.canvasButton(canvasId));
 
 // ---- drawing ----------------------------------------------------------------
 
@@ -186,8 +184,15 @@ const pointer = new Pointer(element, display, drawing, {
   tap: (cell) => point(cell, true),
 });
 
-const shortcuts = commands({ drawing, palette, view, restore, share: () => share.copy(), help: () => help.toggle(), save: () => byId('save-panel').togglePopover() });
-const help = new Help(shortcuts, settings);
+const shortcuts = commands({
+  drawing,
+  palette,
+  view,
+  restore,
+  share: () => whenWhole(({ share }) => share.copy()),
+  help: () => whenWhole(({ help }) => help.toggle()),
+  save: () => whenWhole(() => byId('save-panel').togglePopover()),
+});
 new Shortcuts(shortcuts, () => settings.letters);
 document.addEventListener('keydown', (e) => {
   // A key that presses a button or writes is not meant for the view.
@@ -216,77 +221,62 @@ function expired(entries) {
   });
 }
 
-/** @type {ReturnType<typeof setTimeout>|null} */
-let marking = null;
 let placed = false;
 
-/** @type {import('./playground.js').View} */
-const shown = {
-  picture(picture) {
-    byId('loading').hidden = true;
-    byId('size').textContent = texts.size(picture.width, picture.height);
-    display.setPicture(picture);
+const shown = shower({
+  playground: () => playground,
+  canvasId,
+  display,
+  status,
+  people,
+  tools,
+  cursors,
+  refused,
+  traces,
+  info,
+  keyboard,
+  pending: PENDING,
+  say,
+  expired,
+  look: () => point(under),
+  pictured() {
     if (!placed) view.goTo(location.hash);
     placed = true;
+    afterPaint(complete);
   },
-  damage: (x, y) => display.damage(x, y),
-  damageAll: () => display.damageAll(),
-  state(state, pause) {
-    traces.connection(state);
-    status.show(state, pause);
-    info.live = state === 'live';
-    cursors.connection(state === 'live' || state === 'degraded');
-  },
-  presence(presence) {
-    people.show(presence);
-    cursors.presence(presence);
-  },
-  cursors: (message) => cursors.receive(message),
-  connected: ({ pod }) => status.server(pod),
-  waiting(n) {
-    status.waiting(n);
-    // Marks come when something has waited for a while, and go with it.
-    if (n === 0) display.layersChanged();
-    marking ??= setTimeout(() => {
-      marking = null;
-      display.layersChanged();
-    }, PENDING + 20);
-  },
-  notice: (key, detail) => say(texts.notices[key] ?? detail ?? key, key),
-  refused(pixels, code, number) {
-    traces.refused(number);
-    refused.show(pixels);
-    say(texts.refusedFor(texts.refusals[code] ?? texts.refusalOther), 'refused', true);
-  },
-  added: (number, count) => traces.added(number, count),
-  echoed: ({ number }) => traces.echoed(number),
-  history: (can) => tools.history(can),
-  drawn(op) {
-    // Also what was sent again, of which there is no echo to be measured.
-    if (op.author === playground?.author) traces.echoed(op.number);
-    if (op.kind !== 'paint') return;
-    people.drew(op.author);
-    if (info.changed(op.pixels)) point(under);
-    const [x, y] = keyboard.cursor;
-    if (!keyboard.shown || op.author === playground?.author) return;
-    for (let i = 0; i < op.pixels.length; i += 3) if (op.pixels[i] === x && op.pixels[i + 1] === y) announce(texts.spokenChange(colorName(op.pixels[i + 2])));
-  },
-  expired,
-  final(why) {
-    if (why === 'not-found') {
-      const home = new URL(location.href);
-      home.search = home.hash = '';
-      showNotice(texts.notFoundTitle, texts.notFound(canvasId.slice(0, 64)), { label: texts.notFoundGo, href: home.href });
-    } else {
-      showNotice(texts.replacedTitle, texts.replaced, { label: texts.replacedGo, href: location.href });
-    }
-  },
-};
+  offline: complete,
+});
 
-/** A new release takes nothing from a page that is open, so it only says so. */
-function released() {
-  messages.show(texts.released, { key: 'release', sticky: true, action: { label: texts.releasedGo, run: () => location.reload() } });
+// ---- what is not needed to see the picture and to draw ----------------------
+
+/** @type {Promise<import('./rest.js').Rest>|null} */
+let rest = null;
+/** @type {Sessions|null} */
+let sessions = null;
+
+/** Loads the rest of the page, then does what needs it. @param {(rest: import('./rest.js').Rest) => void} [run] */
+async function whenWhole(run) {
+  rest ??= import('./rest.js').then(({ loadRest }) =>
+    loadRest({ canvasId, apiUrl: config.API_URL, url, display, view, messages, settings, shortcuts, expired, seq: () => playground?.position?.seq ?? 0 }),
+  );
+  try {
+    const whole = await rest;
+    run?.(whole);
+  } catch (error) {
+    console.error(error);
+    messages.show(texts.partly, { key: 'partly', sticky: true, action: { label: texts.partlyGo, run: () => location.reload() } });
+  }
 }
+
+function complete() {
+  whenWhole(({ adoptOrphans }) => sessions && adoptOrphans(sessions));
+}
+
+// A button that the rest will bring to life is pressed again when it is there.
+document.addEventListener('click', ({ target }) => {
+  const button = target instanceof Element ? target.closest('[data-later]') : null;
+  if (button instanceof HTMLElement) whenWhole(() => button.click());
+});
 
 // ---- go ---------------------------------------------------------------------
 
@@ -294,13 +284,10 @@ function released() {
 const url = (position) => gatewayUrl(config.WS_URL, location.href, canvasId, position);
 
 async function start() {
-  const sessions = new Sessions({
-    canvas: canvasId,
-    store: await openStore(window.indexedDB),
-    tab: storage('sessionStorage'),
-    locks: navigator.locks ?? null,
-    onUnsaved: () => say(texts.notices.unsaved, 'unsaved'),
-  });
+  const store = await openStore(window.indexedDB, systemClock);
+  const unsaved = () => say(texts.notices.unsaved, 'unsaved');
+  if (!store) unsaved();
+  sessions = new Sessions({ canvas: canvasId, store, tab: storage('sessionStorage'), locks: navigator.locks ?? null, onUnsaved: unsaved });
   const own = new Playground({ view: shown, session: await sessions.open(), url, inflate, name: name.value, trace: (number) => traces.sent(number) });
   playground = own;
   people.own(own.author);
@@ -310,14 +297,7 @@ async function start() {
   window.addEventListener('offline', () => own.sleep());
   document.addEventListener('visibilitychange', () => document.hidden || own.wake());
   window.addEventListener('pageshow', (e) => e.persisted && own.wake());
-  for (;;) {
-    for (let orphan = await sessions.adoptOrphan(); orphan; orphan = await sessions.adoptOrphan()) {
-      await deliver({ session: orphan, url, inflate, onExpired: expired });
-    }
-    await new Promise((resolve) => setTimeout(resolve, ORPHANS));
-  }
 }
 
 start();
-addEventListener('pagehide', () => exporter?.flush());
-addEventListener('load', () => installWorker({ onRelease: released }));
+addEventListener('pagehide', () => exporter?.then((e) => e.flush(), () => {}));

@@ -14,6 +14,8 @@ export const texts = Object.freeze({
   loading: 'Loading the canvas…',
   released: 'A new version of this page is there.',
   releasedGo: 'Load it',
+  partly: 'A part of this page could not be loaded.',
+  partlyGo: 'Load the page again',
   stage: 'Canvas',
 
   bars: { tools: 'Tools', colors: 'Colours', view: 'View', people: 'People', connection: 'Connection', actions: 'Canvas actions', info: 'Pixel' },

@@ -3,8 +3,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { IDBFactory } from 'fake-indexeddb';
 
-import { openStore, packEntry, unpackEntry } from '../js/state/store.js';
-import { MemoryStore } from './fakes.js';
+import { PATIENCE, openStore as open, packEntry, unpackEntry } from '../js/state/store.js';
+import { Clock, MemoryStore } from './fakes.js';
+
+const openStore = (factory, clock = new Clock()) => open(factory, clock);
 
 const A = '00112233445566778899aabbccddeeff';
 const B = 'ffeeddccbbaa99887766554433221100';
@@ -72,6 +74,32 @@ test('what is in the store is there for the next page', async () => {
 test('a browser without a store has none', async () => {
   assert.equal(await openStore(undefined), null);
   assert.equal(await openStore({ open: () => { throw new Error('SecurityError'); } }), null);
+});
+
+test('a store that does not answer is given up, and let go when it does', async () => {
+  const clock = new Clock();
+  const request = {};
+  const opening = openStore({ open: () => request }, clock);
+  let settled = false;
+  opening.then(() => (settled = true));
+  clock.pass(PATIENCE - 1);
+  await new Promise(setImmediate);
+  assert.equal(settled, false);
+  clock.pass(1);
+  assert.equal(await opening, null);
+  let closed = false;
+  request.result = { close: () => (closed = true) };
+  request.onsuccess();
+  await new Promise(setImmediate);
+  assert.ok(closed);
+});
+
+test('a store that answers is kept, however long the page is open', async () => {
+  const clock = new Clock();
+  const s = await openStore(new IDBFactory(), clock);
+  clock.pass(2 * PATIENCE);
+  await s.reserve('main', A, 1);
+  assert.deepEqual(await s.sessions('main'), [A]);
 });
 
 test('an entry comes back as it was stored; damage is noticed', () => {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { EXPORT, Exporter, MAX_FOLLOWED, MAX_SPANS, REPORT, Traces } from '../js/trace.js';
+import { EXPORT, Exporter, MAX_SPANS } from '../js/exporter.js';
+import { MAX_FOLLOWED, REPORT, Traces } from '../js/trace.js';
 import { decodeClient } from './encode.js';
 
 function start({ ratio = 1, exporting = true } = {}) {

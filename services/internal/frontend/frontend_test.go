@@ -7,10 +7,12 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -125,24 +127,44 @@ func TestServesEachFile(t *testing.T) {
 	}
 }
 
-// A file that is not preloaded is found only when another one has arrived and
-// was read, which makes the page slower by a round trip for each level.
-func TestIndexPreloadsEachModule(t *testing.T) {
+// A module that is not preloaded is found only when another one has arrived and
+// was read, which makes the page slower by a round trip for each level. One that
+// the page does not need to start takes the place of those that it needs.
+func TestIndexPreloadsWhatTheStartNeeds(t *testing.T) {
 	index, err := fs.ReadFile(web.Files, "index.html")
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = fs.WalkDir(web.Files, "js", func(name string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return err
+	needed := make(map[string]bool)
+	imports := regexp.MustCompile(`(?m)^(?:import|export)\b[^;]*?\bfrom '(\..*?)';`)
+	var need func(name string)
+	need = func(name string) {
+		if needed[name] {
+			return
 		}
-		if name != "js/main.js" && !strings.Contains(string(index), `<link rel="modulepreload" href="`+name+`">`) {
-			t.Errorf("%s is not preloaded", name)
+		needed[name] = true
+		body, err := fs.ReadFile(web.Files, name)
+		if err != nil {
+			t.Fatal(err)
 		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
+		for _, match := range imports.FindAllSubmatch(body, -1) {
+			need(path.Join(path.Dir(name), string(match[1])))
+		}
+	}
+	need("js/main.js")
+	delete(needed, "js/main.js")
+	if !needed["js/transport/protocol.js"] || needed["js/panels/help.js"] {
+		t.Fatalf("the start needs %v", slices.Sorted(maps.Keys(needed)))
+	}
+	for _, match := range regexp.MustCompile(`<link rel="modulepreload" href="(.*?)">`).FindAllSubmatch(index, -1) {
+		name := string(match[1])
+		if !needed[name] {
+			t.Errorf("%s is preloaded, and not needed", name)
+		}
+		delete(needed, name)
+	}
+	for name := range needed {
+		t.Errorf("%s is not preloaded", name)
 	}
 	for _, inline := range []string{`<script>`, `<style`, ` style="`, ` onclick=`, `javascript:`} {
 		if strings.Contains(string(index), inline) {

@@ -101,8 +101,6 @@ export class CanvasList {
   /** @param {string} current @param {() => Promise<import('../transport/api.js').CanvasInfo[]>} load */
   constructor(current, load) {
     const button = byId('canvas-button');
-    byId('canvas-name').textContent = current;
-    button.setAttribute('aria-label', texts.canvasButton(current));
     attach(byId('canvas-panel'), button, async () => {
       if (!this.#list.hasChildNodes()) this.#say(texts.canvasesLoading);
       try {

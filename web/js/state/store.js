@@ -11,6 +11,13 @@ const SESSIONS = 'sessions';
 /** Packed entries, by [canvas, session, number]. */
 const ENTRIES = 'entries';
 
+/**
+ * How long the browser may take to open the store, in ms. It may never answer:
+ * a tab of another release that hangs does not let go of it, or its files are
+ * damaged. The page must not wait for that.
+ */
+export const PATIENCE = 2000;
+
 /** @typedef {import('./outbox.js').Entry} Entry */
 /** @typedef {{next: number, entries: Entry[]}} Kept */
 
@@ -29,21 +36,33 @@ const ENTRIES = 'entries';
 /**
  * Opens the browser's store.
  * @param {IDBFactory|undefined} factory
- * @returns {Promise<Store|null>} null: the browser has none, or does not let the page use it
+ * @param {import('../transport/clock.js').Clock} clock
+ * @returns {Promise<Store|null>} null: the browser has none, does not let the page use it, or does not answer
  */
-export async function openStore(factory) {
+export async function openStore(factory, clock) {
+  /** @type {(() => void)|undefined} */
+  let stop;
   try {
     const request = /** @type {IDBFactory} */ (factory).open(NAME, VERSION);
     request.onupgradeneeded = () => {
       request.result.createObjectStore(SESSIONS);
       request.result.createObjectStore(ENTRIES);
     };
-    const db = await result(request);
+    const opened = result(request);
+    const late = new Promise((resolve) => (stop = clock.after(PATIENCE, () => resolve(null))));
+    const db = /** @type {IDBDatabase|null} */ (await Promise.race([opened, late]));
+    if (!db) {
+      // Nobody will use it any more, and others may wait for it.
+      opened.then((db) => db.close(), () => {});
+      return null;
+    }
     // Another tab has a newer release, or everything is being cleared.
     db.onversionchange = () => db.close();
     return new IndexedStore(db);
   } catch {
     return null;
+  } finally {
+    stop?.();
   }
 }
 
