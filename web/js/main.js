@@ -178,10 +178,11 @@ const keyboard = new Keyboard(element, display, drawing, {
   },
 });
 
-const pointer = new Pointer(element, display, drawing, {
+new Pointer(element, display, drawing, {
   hover,
   down: (cell) => keyboard.follow(cell),
   tap: (cell) => point(cell, true),
+  mayHold: () => !keyboard.shown && settings.letters,
 });
 
 const shortcuts = commands({
@@ -189,20 +190,11 @@ const shortcuts = commands({
   palette,
   view,
   restore,
-  share: () => whenWhole(({ share }) => share.copy()),
-  help: () => whenWhole(({ help }) => help.toggle()),
-  save: () => whenWhole(() => byId('save-panel').togglePopover()),
+  share: () => ask(({ share }) => share.copy()),
+  help: () => ask(({ help }) => help.toggle()),
+  save: () => ask(() => byId('save-panel').togglePopover()),
 });
 new Shortcuts(shortcuts, () => settings.letters);
-document.addEventListener('keydown', (e) => {
-  // A key that presses a button or writes is not meant for the view.
-  if (e.key === ' ' && (e.target === document.body || e.target === element) && !keyboard.shown && settings.letters) {
-    e.preventDefault();
-    pointer.holding = true;
-  }
-});
-document.addEventListener('keyup', (e) => e.key === ' ' && (pointer.holding = false));
-window.addEventListener('blur', () => (pointer.holding = false));
 palette.addEventListener('change', () => display.layersChanged());
 
 // ---- what the playground tells ----------------------------------------------
@@ -222,6 +214,8 @@ function expired(entries) {
 }
 
 let placed = false;
+/** @type {Sessions|null} */
+let sessions = null;
 
 const shown = shower({
   playground: () => playground,
@@ -242,41 +236,50 @@ const shown = shower({
   pictured() {
     if (!placed) view.goTo(location.hash);
     placed = true;
-    afterPaint(complete);
+    afterPaint(whenIdle);
   },
-  offline: complete,
+  offline: whenIdle,
 });
 
 // ---- what is not needed to see the picture and to draw ----------------------
 
-/** @type {Promise<import('./rest.js').Rest>|null} */
-let rest = null;
-/** @type {Sessions|null} */
-let sessions = null;
+/** @type {Promise<import('./asked.js').Asked>|null} */
+let asked = null;
 
-/** Loads the rest of the page, then does what needs it. @param {(rest: import('./rest.js').Rest) => void} [run] */
-async function whenWhole(run) {
-  rest ??= import('./rest.js').then(({ loadRest }) =>
-    loadRest({ canvasId, apiUrl: config.API_URL, url, display, view, messages, settings, shortcuts, expired, seq: () => playground?.position?.seq ?? 0 }),
+/** Does something with what is loaded only when it is asked for. @param {(asked: import('./asked.js').Asked) => void} run */
+async function ask(run) {
+  asked ??= import('./asked.js').then(({ build }) =>
+    build({ canvasId, apiUrl: config.API_URL, display, view, messages, settings, shortcuts, seq: () => playground?.position?.seq ?? 0 }),
   );
-  try {
-    const whole = await rest;
-    run?.(whole);
-  } catch (error) {
-    console.error(error);
-    messages.show(texts.partly, { key: 'partly', sticky: true, action: { label: texts.partlyGo, run: () => location.reload() } });
-  }
+  await asked.then(run, partly);
 }
 
-function complete() {
-  whenWhole(({ adoptOrphans }) => sessions && adoptOrphans(sessions));
-}
-
-// A button that the rest will bring to life is pressed again when it is there.
+// A button that has nothing to do yet is pressed again when it has.
 document.addEventListener('click', ({ target }) => {
   const button = target instanceof Element ? target.closest('[data-later]') : null;
-  if (button instanceof HTMLElement) whenWhole(() => button.click());
+  if (button instanceof HTMLElement) ask(() => button.click());
 });
+
+let settled = false;
+
+/** What can wait until one can draw. */
+async function whenIdle() {
+  if (settled || !sessions) return;
+  settled = true;
+  const o = { display, sessions, url, expired, released };
+  await import('./idle.js').then(({ settle }) => settle(o), partly);
+}
+
+/** A new release takes nothing from a page that is open, so it only says so. */
+function released() {
+  messages.show(texts.released, { key: 'release', sticky: true, action: { label: texts.releasedGo, run: () => location.reload() } });
+}
+
+/** A module did not come: the network is away, or another release has taken its place. @param {Error} error */
+function partly(error) {
+  console.warn(error.message);
+  messages.show(texts.partly, { key: 'partly', sticky: true, action: { label: texts.partlyGo, run: () => location.reload() } });
+}
 
 // ---- go ---------------------------------------------------------------------
 

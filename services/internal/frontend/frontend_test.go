@@ -87,7 +87,7 @@ func TestServesEachFile(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		path, cached := below+name, "public, max-age=31536000, immutable"
+		path, cached := below+name, "max-age=31536000, immutable"
 		if slices.Contains(rootFiles, name) {
 			path, cached = "/"+name, "no-cache"
 		}
@@ -103,7 +103,7 @@ func TestServesEachFile(t *testing.T) {
 			t.Errorf("%s: %d, %d bytes; want %d", path, response.StatusCode, len(body), len(want))
 		}
 		h := response.Header
-		if h.Get("Cache-Control") != cached || h.Get("Etag") == "" || h.Get("Pixel-Release") != strings.Split(below, "/")[2] {
+		if h.Get("Cache-Control") != cached || h.Get("Etag") == "" || cached == "no-cache" && h.Get("Pixel-Release") != strings.Split(below, "/")[2] {
 			t.Errorf("%s: %v", path, h)
 		}
 		if kind := h.Get("Content-Type"); kind != contentTypes[name[strings.LastIndexByte(name, '.'):]] {
@@ -192,7 +192,7 @@ func TestRevalidation(t *testing.T) {
 	packed, _ := get(t, addr, "/reload.js", "Accept-Encoding: gzip")
 	smallest, _ := get(t, addr, "/reload.js", "Accept-Encoding: gzip, br")
 	tag, gzipTag, brotliTag := plain.Header.Get("Etag"), packed.Header.Get("Etag"), smallest.Header.Get("Etag")
-	if !regexp.MustCompile(`^"[0-9a-f]{32}"$`).MatchString(tag) || gzipTag == tag || brotliTag == tag || gzipTag == brotliTag {
+	if !regexp.MustCompile(`^"[0-9a-f]{16}"$`).MatchString(tag) || gzipTag == tag || brotliTag == tag || gzipTag == brotliTag {
 		t.Errorf("ETags %s, %s, %s", tag, gzipTag, brotliTag)
 	}
 	for _, c := range []struct {
@@ -438,7 +438,7 @@ func TestFilesOfAPageAreBare(t *testing.T) {
 				t.Errorf("%s carries %s", name, header)
 			}
 		}
-		if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Cross-Origin-Resource-Policy") != "same-origin" {
+		if h.Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("%s: %v", name, h)
 		}
 	}

@@ -36,11 +36,13 @@ func secure(p places, next http.Handler) http.Handler {
 	})
 }
 
-// documentHeaders say something of pages and workers only. Scripts, styles and
-// images of a page are under that page's policy; there are some fifty of them,
-// and by HTTP/1.1 each would carry half a kilobyte that nobody reads.
+// documentHeaders say something of pages and workers only, or are said already:
+// scripts, styles and images of a page are under that page's policy, the same
+// for everybody, and have their release in their address. There are some fifty
+// of them, and by HTTP/1.1 each would carry half a kilobyte that nobody reads.
 var documentHeaders = []string{
 	"Content-Security-Policy", "X-Frame-Options", "Referrer-Policy", "Permissions-Policy", "Cross-Origin-Opener-Policy",
+	"Cross-Origin-Resource-Policy", releaseHeader,
 }
 
 // safeHost tells whether a host, with or without port, has only characters of

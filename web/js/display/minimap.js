@@ -29,6 +29,7 @@ export class Minimap {
       this.#go(e);
     });
     root.addEventListener('pointermove', (e) => root.hasPointerCapture(e.pointerId) && this.#go(e));
+    this.#place();
   }
 
   get #scale() {

@@ -37,6 +37,7 @@ export class Pointer {
    * @param {(cell: Cell|null) => void} on.hover the cell under mouse or pen; null: none
    * @param {(cell: Cell) => void} on.down something began there
    * @param {(cell: Cell) => void} on.tap the hand tapped a cell
+   * @param {() => boolean} on.mayHold whether a space bar means the view now
    */
   constructor(element, display, drawing, on) {
     this.#element = element;
@@ -53,12 +54,20 @@ export class Pointer {
     // A stroke counts as it is when the page goes away.
     document.addEventListener('visibilitychange', () => document.hidden && drawing.end());
     window.addEventListener('pagehide', () => drawing.end());
+    document.addEventListener('keydown', (e) => {
+      // A key that presses a button or writes is not meant for the view.
+      if (e.key !== ' ' || (e.target !== document.body && e.target !== element) || !on.mayHold()) return;
+      e.preventDefault();
+      this.#hold(true);
+    });
+    document.addEventListener('keyup', (e) => e.key === ' ' && this.#hold(false));
+    window.addEventListener('blur', () => this.#hold(false));
   }
 
-  /** Whether the view moves for as long as this lasts. */
-  set holding(/** @type {boolean} */ value) {
-    this.#holding = value;
-    this.#element.classList.toggle('holding', value);
+  /** @param {boolean} holding */
+  #hold(holding) {
+    this.#holding = holding;
+    this.#element.classList.toggle('holding', holding);
   }
 
   /** @param {PointerEvent} e */
