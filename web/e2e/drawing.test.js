@@ -225,7 +225,7 @@ test('a link leads to the place that was seen', async () => {
   const [ax, ay] = await cellCentre(page, 150, 40);
   const [bx, by] = await cellCentre(other, 150, 40);
   assert.ok(Math.hypot(ax - bx, ay - by) < 8, `${[ax, ay]} and ${[bx, by]}`);
-  assert.ok(await other.locator('#minimap').isVisible());
+  await other.locator('#minimap').waitFor({ timeout: DEADLINE });
   await other.keyboard.press('0');
   await other.locator('#minimap').waitFor({ state: 'hidden', timeout: DEADLINE });
   await other.waitForFunction(() => location.hash === '', null, { timeout: DEADLINE });

@@ -126,6 +126,8 @@ test('the browser going offline and online again is noticed at once', async () =
   const context = await newContext();
   const page = await open('offline', context);
   await waitLive(page);
+  // Else the console tells of a worker that could not be had.
+  await page.waitForFunction(() => navigator.serviceWorker.controller, null, { timeout: DEADLINE });
   await context.setOffline(true);
   await waitOffline(page);
   await context.setOffline(false);
