@@ -29,7 +29,7 @@ import { openStore } from './state/store.js';
 import { ago, texts } from './texts.js';
 import { Traces, afterPaint } from './trace.js';
 import { systemClock } from './transport/clock.js';
-import { gatewayUrl } from './transport/connection.js';
+import { dial, gatewayUrl } from './transport/connection.js';
 
 /** Own pixels that wait for longer than this, in ms, are marked. */
 const PENDING = 400;
@@ -41,6 +41,14 @@ const canvasId = new URLSearchParams(location.search).get('canvas') || 'main';
 const element = byId('canvas');
 const reduced = matchMedia('(prefers-reduced-motion: reduce)');
 const local = storage('localStorage');
+
+// What takes its time elsewhere begins at once: the connection, and the store.
+/** @param {import('./playground.js').Position|null} position */
+const url = (position) => gatewayUrl(config.WS_URL, location.href, canvasId, position);
+const early = dial(url(null));
+/** @type {Sessions|null} */
+let sessions = null;
+const opening = openSession();
 
 /** @type {Playground|null} */
 let playground = null;
@@ -214,8 +222,6 @@ function expired(entries) {
 }
 
 let placed = false;
-/** @type {Sessions|null} */
-let sessions = null;
 
 const shown = shower({
   playground: () => playground,
@@ -281,17 +287,19 @@ function partly(error) {
   messages.show(texts.partly, { key: 'partly', sticky: true, action: { label: texts.partlyGo, run: () => location.reload() } });
 }
 
-// ---- go ---------------------------------------------------------------------
-
-/** @param {import('./playground.js').Position|null} position */
-const url = (position) => gatewayUrl(config.WS_URL, location.href, canvasId, position);
-
-async function start() {
+async function openSession() {
   const store = await openStore(window.indexedDB, systemClock);
   const unsaved = () => say(texts.notices.unsaved, 'unsaved');
   if (!store) unsaved();
   sessions = new Sessions({ canvas: canvasId, store, tab: storage('sessionStorage'), locks: navigator.locks ?? null, onUnsaved: unsaved });
-  const own = new Playground({ view: shown, session: await sessions.open(), url, inflate, name: name.value, trace: (number) => traces.sent(number) });
+  return sessions.open();
+}
+
+// ---- go ---------------------------------------------------------------------
+
+async function start() {
+  const session = await opening;
+  const own = new Playground({ view: shown, session, url, inflate, name: name.value, trace: (number) => traces.sent(number), early });
   playground = own;
   people.own(own.author);
   own.start();

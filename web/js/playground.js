@@ -36,10 +36,11 @@ export class Playground {
    * @param {string} [o.name]
    * @param {(number: number) => Uint8Array|undefined} [o.trace] asked when an
    *   operation is sent: its trace context, where it is traced
+   * @param {import('./transport/connection.js').Early|null} [o.early] the first connection
    * @param {import('./transport/clock.js').Clock} [o.clock]
    * @param {typeof globalThis.WebSocket} [o.WebSocket]
    */
-  constructor({ view, session, url, inflate, name = '', trace = () => undefined, clock = systemClock, WebSocket }) {
+  constructor({ view, session, url, inflate, name = '', trace = () => undefined, early, clock = systemClock, WebSocket }) {
     this.#view = view;
     this.#session = session;
     this.#clock = clock;
@@ -77,6 +78,7 @@ export class Playground {
       onLost: (pause) => this.#lost(pause),
       onFinal: (code) => this.#final(code),
       clock,
+      early,
       ...(WebSocket && { WebSocket }),
     });
   }

@@ -1,16 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Backoff, Connection, gatewayUrl, retryPause } from '../js/transport/connection.js';
+import { Backoff, Connection, dial, gatewayUrl, retryPause } from '../js/transport/connection.js';
 import { draw } from '../js/transport/protocol.js';
 import { Clock, sockets } from './fakes.js';
 import { EPOCH } from './picture.js';
 
 const CONNECTED = { type: 'connected', epoch: EPOCH, seq: 1, width: 4, height: 3, background: 0, author: 0, canvas: 'main', pod: 'p', clientId: 'c' };
 
-function connection(random = () => 1) {
+function connection(random = () => 1, net = sockets(), early = null) {
   const clock = new Clock();
-  const net = sockets();
   const events = [];
   const c = new Connection({
     url: () => `ws://test/${net.all.length}`,
@@ -22,6 +21,7 @@ function connection(random = () => 1) {
     WebSocket: net.WebSocket,
     clock,
     random,
+    early,
   });
   const take = () => events.splice(0);
   return { c, clock, net, take };
@@ -176,4 +176,50 @@ test('frames stay small', () => {
   c.send([draw(1, big), draw(2, big), draw(3, [1, 2, 3]), draw(4, [1, 2, 3])]);
   assert.equal(sizes.length, 2);
   for (const size of sizes) assert.ok(size < 64 << 10, `${size}`);
+});
+
+test('a socket that was dialled early is the first attempt, whatever came on it meanwhile', async () => {
+  for (const when of ['before it opens', 'after it opened', 'after it was told something']) {
+    const net = sockets();
+    const early = dial('ws://test/early', net.WebSocket);
+    assert.deepEqual(net.last().protocols, ['pixel.v1']);
+    if (when !== 'before it opens') net.last().accept();
+    if (when === 'after it was told something') net.last().say(CONNECTED, { type: 'ack', number: 1, seq: 2 });
+    const { c, clock, take } = connection(() => 1, net, early);
+    c.connect();
+    if (when === 'before it opens') net.last().accept();
+    await Promise.resolve();
+    if (when !== 'after it was told something') net.last().say(CONNECTED, { type: 'ack', number: 1, seq: 2 });
+    assert.deepEqual(take(), ['attempt', 'open', 'connected', 'ack'], when);
+    c.send([draw(7, [1, 2, 3])]);
+    assert.equal(net.last().take()[0].number, 7);
+    assert.equal(net.all.length, 1, when);
+    net.last().end();
+    clock.pass(100);
+    assert.equal(net.last().url, 'ws://test/1', 'the next attempt is one of its own');
+  }
+});
+
+test('a socket that was dialled early and has failed is not waited for', async () => {
+  const net = sockets();
+  const early = dial('ws://test/early', net.WebSocket);
+  net.last().end();
+  const { c, take } = connection(() => 1, net, early);
+  c.connect();
+  assert.equal(net.last().url, 'ws://test/1');
+  net.last().accept();
+  assert.deepEqual(take(), ['attempt', 'open']);
+  assert.equal(dial('no address', class { constructor() { throw new SyntaxError('no address'); } }), null);
+});
+
+test('what came early is not taken by a connection that was given up', async () => {
+  const net = sockets();
+  const early = dial('ws://test/early', net.WebSocket);
+  net.last().accept();
+  net.last().say(CONNECTED);
+  const { c, take } = connection(() => 1, net, early);
+  c.connect();
+  c.close();
+  await Promise.resolve();
+  assert.deepEqual(take(), ['attempt']);
 });

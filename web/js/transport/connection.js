@@ -68,6 +68,32 @@ export function gatewayUrl(base, location, canvas, position) {
   return url.href;
 }
 
+/**
+ * A socket that was dialled before its Connection was there, with what it has
+ * received since.
+ * @typedef {{socket: WebSocket, frames: any[]}} Early
+ */
+
+/**
+ * Dials while the rest of the page is still being built.
+ * @param {string} url
+ * @param {typeof globalThis.WebSocket} [WebSocket]
+ * @returns {Early|null} null for an address that is none
+ */
+export function dial(url, WebSocket = globalThis.WebSocket) {
+  let socket;
+  try {
+    socket = new WebSocket(url, [SUBPROTOCOL]);
+  } catch {
+    return null;
+  }
+  socket.binaryType = 'arraybuffer';
+  /** @type {any[]} */
+  const frames = [];
+  socket.onmessage = ({ data }) => frames.push(data);
+  return { socket, frames };
+}
+
 /** Closes after which coming back makes no sense. @param {number} code */
 const isFinal = (code) => code === Close.notFound || code === Close.replaced;
 
@@ -83,6 +109,8 @@ export class Connection {
   /** @type {Map<string, () => void>} each stops its timer */
   #timers = new Map();
   #lastHeard = 0;
+  /** @type {Early|null} */
+  #early;
   #ended = false;
 
   /**
@@ -96,9 +124,11 @@ export class Connection {
    * @param {typeof globalThis.WebSocket} [o.WebSocket]
    * @param {import('./clock.js').Clock} [o.clock]
    * @param {() => number} [o.random] in [0, 1)
+   * @param {Early|null} [o.early] the first attempt, from `dial`
    */
-  constructor({ url, onOpen, onMessage, onLost, onAttempt, onFinal, WebSocket = globalThis.WebSocket, clock = systemClock, random = Math.random }) {
+  constructor({ url, onOpen, onMessage, onLost, onAttempt, onFinal, early = null, WebSocket = globalThis.WebSocket, clock = systemClock, random = Math.random }) {
     this.#url = url;
+    this.#early = early;
     this.#on = { open: onOpen, message: onMessage, lost: onLost, attempt: onAttempt, final: onFinal };
     this.#WebSocket = WebSocket;
     this.#clock = clock;
@@ -114,19 +144,27 @@ export class Connection {
     if (this.#ended || this.#socket) return;
     this.#stopTimers();
     this.#on.attempt();
-    let socket;
-    try {
-      socket = new this.#WebSocket(this.#url(), [SUBPROTOCOL]);
-    } catch {
+    // One that has failed meanwhile does not count: nobody has waited for it.
+    const early = this.#early && this.#early.socket.readyState <= 1 ? this.#early : null;
+    this.#early = null;
+    const dialled = early ?? dial(this.#url(), this.#WebSocket);
+    if (!dialled) {
       this.#retry(this.#backoff.next());
       return;
     }
-    socket.binaryType = 'arraybuffer';
+    const { socket, frames } = dialled;
     this.#socket = socket;
     this.#connected = false;
     socket.onopen = () => this.#on.open();
     socket.onmessage = (event) => this.#receive(event.data);
     socket.onclose = (event) => this.#closed(event.code, event.reason);
+    if (this.isOpen) {
+      queueMicrotask(() => {
+        if (this.#socket !== socket) return;
+        this.#on.open();
+        for (const frame of frames) if (this.#socket === socket) this.#receive(frame);
+      });
+    }
     this.#after('connect', CONNECT_TIMEOUT, () => this.drop());
   }
 
