@@ -143,6 +143,7 @@ test('all is done by keyboard alone, and told to who listens', async () => {
 test('letters can be turned off', async () => {
   const page = await open('keys');
   await page.keyboard.press('?');
+  await page.locator('#help-dialog').waitFor();
   await page.getByLabel('Use keys without ctrl or cmd').uncheck();
   await page.keyboard.press('Escape');
   await page.keyboard.press('l');
