@@ -23,7 +23,7 @@ export STATE
 .DELETE_ON_ERROR:
 .PHONY: help run build test unit web types e2e prove soak mutate lint vuln bench microbench fuzz docs clean $(SERVICES:%=build/%)
 .PHONY: k6 build/k6 smoke load-balancing stress chaos concurrent spike thundering-herd rollout redis-outage slow-client abuse crowd soak-load
-.PHONY: images deploy undeploy scale cluster-test manifests observability
+.PHONY: images deploy undeploy scale cluster-test manifests observability preview
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -188,5 +188,12 @@ observability: ## Render rules, their tests, dashboards and the kustomization fr
 	$(GO) -C observability run ./render
 	$(GO) -C observability test ./...
 
+preview: observability/preview/node_modules/.package-lock.json ## Dashboards drawn by Grafana's components on http://127.0.0.1:5173, from PROMETHEUS
+	cd observability/preview && npm run dev
+
+observability/preview/node_modules/.package-lock.json: observability/preview/package-lock.json
+	cd observability/preview && npm ci --ignore-scripts
+	@touch $@
+
 clean: ## Remove what was built and installed here
-	rm -rf build web/node_modules
+	rm -rf build web/node_modules observability/preview/node_modules
