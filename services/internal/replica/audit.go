@@ -100,6 +100,7 @@ func (r *Replica) beginScrub(running *sync.WaitGroup) {
 		return
 	}
 	r.scrub.busy = true
+	r.damage()
 	frozen, at, _ := r.Freeze()
 	era := r.scrub.era
 	running.Go(func() {

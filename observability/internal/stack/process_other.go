@@ -1,0 +1,9 @@
+//go:build unix && !linux
+
+package stack
+
+import "syscall"
+
+// processAttributes: a group of its own, so that Ctrl-C in the terminal
+// reaches only this program, which stops its children in order.
+func processAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
