@@ -104,7 +104,7 @@ func TestRulesWithPromtool(t *testing.T) {
 		t.Run(name, func(t *testing.T) { run(t, "test", "rules", "rules/tests/"+name+".yaml") })
 	}
 	t.Run("shortened", func(t *testing.T) {
-		short, err := render.Short(a.root, 30, 5*time.Second)
+		short, err := render.Short(a.root, 30, 5*time.Second, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

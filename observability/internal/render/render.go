@@ -52,12 +52,14 @@ func All(root string) (tree.Files, error) {
 	return files, nil
 }
 
-// Short renders the rules over shorter windows, by the name of their file.
-func Short(root string, factor float64, floor time.Duration) (map[string][]byte, error) {
+// Short renders the rules over shorter windows, by the name of their file, with
+// other limits than the deployment's where some are given.
+func Short(root string, factor float64, floor time.Duration, limits map[string]float64) (map[string][]byte, error) {
 	sources, err := rules.Load(root)
 	if err != nil {
 		return nil, err
 	}
+	maps.Copy(sources.Deployment.Limits, limits)
 	files := map[string][]byte{}
 	for name, file := range rules.Build(sources) {
 		short, err := file.Shorten(factor, floor)

@@ -68,7 +68,7 @@ func (s *Stack) StartServices(ctx context.Context, redis string) error {
 			"BROWSER_TRACES_URL=http://"+s.at["collector-http"]+"/v1/traces")
 	}
 	// What this process's environment says of traces stands above.
-	err := s.run(ctx, "playground", filepath.Join(s.Build, "playground"), args, append(env, s.Env...), func(context.Context) error {
+	err := s.run(ctx, "playground", s.Playground, args, append(env, s.Env...), func(context.Context) error {
 		now, err := fleet.ReadState(s.State)
 		if err != nil {
 			return err
@@ -179,4 +179,25 @@ func (s *Stack) StartCanary(ctx context.Context, gateways []string, api string) 
 	}
 	s.targets.set("canary", "canary-0", s.at["canary"])
 	return nil
+}
+
+// StartExtra starts one more process of a service that is built by itself, and
+// lets Prometheus know. The returned function stops it.
+func (s *Stack) StartExtra(ctx context.Context, service, pod string, env []string) (stop func() error, err error) {
+	free, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	addr := free.Addr().String()
+	_ = free.Close()
+	env = append(env, "ADDR="+addr, "POD_NAME="+pod)
+	if err := s.run(ctx, pod, filepath.Join(s.Build, service), nil, env, answers("http://"+addr+"/readyz")); err != nil {
+		return nil, err
+	}
+	s.targets.set(service, pod, addr)
+	p, err := s.Part(pod)
+	if err != nil {
+		return nil, err
+	}
+	return func() error { s.targets.drop(pod); return p.Stop() }, nil
 }

@@ -21,6 +21,8 @@ type Options struct {
 	// Build is the folder with the programs of this repository; tools/ below it
 	// holds those that `make tools` builds.
 	Build string
+	// Playground is the program; empty: the one in Build.
+	Playground string
 	// Dir takes data, logs and configuration of this run. It must exist.
 	Dir string
 	// Free lets every part listen at a free port instead of the addresses that
@@ -68,6 +70,9 @@ func New(ctx context.Context, o Options) (*Stack, error) {
 	at, err := addresses(o.Free)
 	if err != nil {
 		return nil, err
+	}
+	if o.Playground == "" {
+		o.Playground = filepath.Join(o.Build, "playground")
 	}
 	if o.State == "" {
 		o.State = filepath.Join(o.Dir, "state.json")
