@@ -6,7 +6,7 @@ import (
 	"github.com/cloud-pixel/playground/observability/internal/rules"
 )
 
-var canvases = variable{"canvas", "Canvas", "label_values(pixel_log_head, canvas)", "Canvases to show; those that are not of the configuration are one, other"}
+var canvases = variable{"canvas", "Canvas", "label_values(pixel_log_head, canvas)", "Canvases to show; those that are not of the configuration are one, other", ""}
 
 // api shows the REST service and persistence.
 func api(s rules.Sources) board {
@@ -16,7 +16,7 @@ func api(s rules.Sources) board {
 	return board{
 		uid: "pixel-api", title: "Pixel: canvas API and persistence",
 		about: "The REST service: requests, latency, errors; and what is stored: the log, checkpoints, trimming.",
-		vars:  []variable{{"pod", "Api", `label_values(pixel_ready{job="api"}, pod)`, "Apis to show"}, canvases},
+		vars:  []variable{{"pod", "Api", `label_values(pixel_ready{job="api"}, pod)`, "Apis to show", ""}, canvases},
 		rows: []row{
 			{"Requests", []panel{
 				{kind: areas, title: "Requests by route", width: 8, unit: "reqps",

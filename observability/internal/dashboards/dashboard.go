@@ -29,6 +29,7 @@ type board struct {
 // variable is one that its user chooses the values of.
 type variable struct {
 	name, label, values, about string
+	drill                      string // what fills it, as with a panel
 }
 
 type row struct {
@@ -123,10 +124,10 @@ func Queries(s rules.Sources) []Query {
 			}
 		}
 		for _, v := range b.vars {
-			all = append(all, Query{b.uid, "variable " + v.name, v.values, ""})
+			all = append(all, Query{b.uid, "variable " + v.name, v.values, v.drill})
 		}
 	}
-	return append(all, Query{"all", "annotation Alerts", alerting, "any"}, Query{"all", "annotation Starts", starting, "any"})
+	return append(all, Query{"all", "annotation Alerts", alerting, "ReplicasMissing"}, Query{"all", "annotation Starts", starting, "ProcessRestarting"})
 }
 
 // Query is a query of a dashboard. Drill names what fills it where nothing does

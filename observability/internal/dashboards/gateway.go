@@ -5,7 +5,7 @@ import "github.com/cloud-pixel/playground/observability/internal/rules"
 // gatewayPods chooses gateways; it stands in every query of its dashboard.
 const gatewayPods = `job="gateway",pod=~"$pod"`
 
-var gatewayPod = variable{"pod", "Gateway", `label_values(pixel_connections{job="gateway"}, pod)`, "Gateways to show"}
+var gatewayPod = variable{"pod", "Gateway", `label_values(pixel_connections{job="gateway"}, pod)`, "Gateways to show", ""}
 
 // gateway shows connections, fan-out and latency, by gateway.
 func gateway(s rules.Sources) board {

@@ -11,7 +11,7 @@ func load(s rules.Sources) board {
 	return board{
 		uid: "pixel-load", title: "Pixel: load test",
 		about: "A load test as k6 sees it, beside what it costs the servers. Run k6 with K6_PROMETHEUS_RW_TREND_STATS=p(50),p(95),p(99) and a tag testid.",
-		vars:  []variable{{"testid", "Test", "label_values(k6_vus, testid)", "Runs to show, by their tag testid"}},
+		vars:  []variable{{"testid", "Test", "label_values(k6_vus, testid)", "Runs to show, by their tag testid", test}},
 		rows: []row{
 			{"As clients see it (k6)", []panel{
 				{kind: lines, title: "Virtual users", width: 8, unit: "none", drill: test,

@@ -24,6 +24,7 @@ type Drill struct {
 	Also   []string `yaml:"also"`
 	Silent []string `yaml:"silent"`
 	Panel  Panel    `yaml:"panel"`
+	Fills  []string `yaml:"fills"` // queries of documents
 	Clears Clears   `yaml:"clears"`
 	Shared string   `yaml:"shared"`
 }

@@ -60,6 +60,10 @@ func Short(root string, factor float64, floor time.Duration, limits map[string]f
 		return nil, err
 	}
 	maps.Copy(sources.Deployment.Limits, limits)
+	for i := range sources.Objectives.Objectives {
+		// So many bad events in a window that is so much shorter.
+		sources.Objectives.Objectives[i].MinBadEvents *= factor
+	}
 	files := map[string][]byte{}
 	for name, file := range rules.Build(sources) {
 		short, err := file.Shorten(factor, floor)

@@ -4,7 +4,6 @@
 //
 //	runs.go    which drills share a run
 //	world.go   what a run breaks: a stack, proxies between its parts, some load
-//	load.go    people who draw, in small numbers
 //	faults.go  each kind of fault
 //	targets.go whom a fault is for
 //	redis.go   faults of Redis

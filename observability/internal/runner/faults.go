@@ -11,6 +11,7 @@ import (
 
 	"github.com/cloud-pixel/playground/observability/internal/drill"
 	"github.com/cloud-pixel/playground/observability/internal/fault"
+	"github.com/cloud-pixel/playground/observability/internal/load"
 	"github.com/cloud-pixel/playground/services/fleet"
 )
 
@@ -163,7 +164,7 @@ func (w *world) line(f drill.Fault) (func() error, error) {
 
 // many is what is drawn on a canvas of its own so that who does not read has
 // much to miss.
-var many = painting{canvas: "many", side: 200, clients: 4, pixels: 400, every: 80 * time.Millisecond}
+var many = load.Painting{Canvas: "many", Side: 200, Clients: 4, Pixels: 400, Every: 80 * time.Millisecond}
 
 func (w *world) clients(ctx context.Context, f drill.Fault) (func() error, error) {
 	urls, err := w.gateways()
@@ -180,15 +181,15 @@ func (w *world) clients(ctx context.Context, f drill.Fault) (func() error, error
 	case "clients-flap":
 		return fault.Flapping(ctx, urls, f.Clients, time.Duration(f.Every), time.Duration(f.Away)).Stop, nil
 	}
-	if err := w.create(ctx, many.canvas, many.side); err != nil {
+	if err := w.create(ctx, many.Canvas, many.Side); err != nil {
 		return nil, err
 	}
-	stop, err := paint(ctx, urls, many)
+	stop, err := load.Paint(ctx, urls, many)
 	if err != nil {
 		return nil, err
 	}
 	for i := range urls {
-		urls[i] += "?canvas=" + many.canvas
+		urls[i] += "?canvas=" + many.Canvas
 	}
 	deaf := fault.Deaf(ctx, urls, f.Clients)
 	return func() error { return errors.Join(deaf.Stop(), stop()) }, nil

@@ -12,6 +12,7 @@ import (
 
 	"github.com/cloud-pixel/playground/observability/internal/drill"
 	"github.com/cloud-pixel/playground/observability/internal/fault"
+	"github.com/cloud-pixel/playground/observability/internal/load"
 )
 
 // injectRedis begins the faults that are Redis' own.
@@ -98,7 +99,7 @@ func (w *world) rubbish(ctx context.Context) (func() error, error) {
 	if err != nil {
 		return nil, err
 	}
-	stop, err := paint(ctx, urls, painting{canvas: id, side: 20, clients: 8, pixels: 1, every: 300 * time.Millisecond})
+	stop, err := load.Paint(ctx, urls, load.Painting{Canvas: id, Side: 20, Clients: 8, Pixels: 1, Every: 300 * time.Millisecond})
 	if err != nil {
 		return nil, err
 	}

@@ -44,8 +44,12 @@ type Outcome struct {
 	Problems []string      `json:"problems,omitempty"`
 }
 
+// ErrRestless: something is wrong before a fault has begun. On a machine that
+// others use that may be they; another try is a new system.
+var ErrRestless = errors.New("it does not become calm")
+
 // Do runs one run and returns what came of its drills. An error means that it
-// could not be run.
+// could not be run; ErrRestless is one.
 func Do(ctx context.Context, o Options, r Run) (outcomes []Outcome, err error) {
 	sources, err := rules.Load(o.Root)
 	if err != nil {
@@ -180,6 +184,17 @@ func (r *running) during(ctx context.Context, d drill.Drill, f *injected, o *Out
 	})
 	if err != nil {
 		o.problem("the panel does not show it: %s (%v)", o.Shown, err)
+	}
+	for _, text := range r.fills(d) {
+		filling, end := context.WithTimeout(ctx, 10*time.Second)
+		err := until(filling, func(ctx context.Context) (bool, error) {
+			got, err := r.stack.Prometheus.Query(ctx, text)
+			return len(got) > 0, err
+		})
+		end()
+		if err != nil {
+			o.problem("%s is empty (%v)", text, err)
+		}
 	}
 	if len(d.Silent) == 0 {
 		return

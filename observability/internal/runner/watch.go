@@ -115,6 +115,25 @@ func (w *world) look(ctx context.Context, s rules.Sources, p drill.Panel) (seen 
 	}
 }
 
+// fills returns the queries that a healthy system leaves empty and that the
+// drill must fill, over windows as short as the rules'.
+func (r *running) fills(d drill.Drill) []string {
+	var all []string
+	for _, q := range dashboards.Queries(r.sources) {
+		if q.Drill == d.Alert {
+			all = append(all, q.Expr)
+		}
+	}
+	all = append(all, d.Fills...)
+	for i, text := range all {
+		// What has parsed in tests parses here.
+		if made, err := query.Shorten(query.Grafana(text, "3m", ".*"), factor, floor); err == nil {
+			all[i] = made
+		}
+	}
+	return all
+}
+
 // counts tells whether a series is one of those that a panel's condition is
 // about.
 func counts(where map[string]string, labels model.Metric) bool {
@@ -151,7 +170,7 @@ func until(ctx context.Context, holds func(context.Context) (bool, error)) error
 // dashboard have answers, and no alert has been firing or pending for some
 // seconds: whatever the start has raised has cleared.
 func (w *world) calm(ctx context.Context, s rules.Sources) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
 	defer cancel()
 	if err := w.stack.Prometheus.Full(ctx, stack.Overview(s)); err != nil {
 		return err
@@ -177,7 +196,7 @@ func (w *world) calm(ctx context.Context, s rules.Sources) error {
 		return time.Since(since) >= 8*time.Second, nil
 	})
 	if err != nil {
-		return fmt.Errorf("runner: it does not become calm: %w; %s", err, why)
+		return fmt.Errorf("runner: %w: %w; %s", ErrRestless, err, why)
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/cloud-pixel/playground/observability/internal/fault"
+	"github.com/cloud-pixel/playground/observability/internal/load"
 	"github.com/cloud-pixel/playground/observability/internal/render"
 	"github.com/cloud-pixel/playground/observability/internal/stack"
 	"github.com/cloud-pixel/playground/services/fleet"
@@ -121,11 +122,12 @@ func start(ctx context.Context, o Options, r Run) (w *world, err error) {
 	if err != nil {
 		return w, err
 	}
-	stop, err := paint(ctx, urls, normal)
+	stop, err := load.Paint(ctx, urls, load.Normal)
 	if err != nil {
 		return w, err
 	}
 	w.later(stop)
+	w.later(load.Read(ctx, "http://"+w.stack.Addr("playground"), 4))
 	return w, nil
 }
 
