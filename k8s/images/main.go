@@ -55,11 +55,12 @@ var programs = []program{
 	{name: "api", module: ".", pkg: "./services/api", port: 3001, description: "Canvas API: canvases over HTTP, and their checkpoints"},
 	{name: "frontend", module: ".", pkg: "./services/frontend", port: 3000, description: "The page"},
 	{name: "playground", module: ".", pkg: "./services/playground", port: 8080, args: []string{"-addr", "0.0.0.0:8080"}, description: "The whole system in one process"},
+	{name: "canary", module: "observability", pkg: "./canary", port: 9091, description: "Draws a pixel a second through each gateway, and tells how that went"},
 	{name: "k6", module: "k6", pkg: ".", folder: "k6/scripts", description: "The load generator with its scripts (AGPL-3.0)"},
 }
 
 // deployed are built unless others are named.
-var deployed = []string{"gateway", "api", "frontend"}
+var deployed = []string{"gateway", "api", "frontend", "canary"}
 
 type options struct {
 	root, out         string

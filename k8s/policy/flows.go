@@ -81,14 +81,16 @@ func allowed(s *manifests.Set) []string {
 	if !slices.ContainsFunc(s.Deployments, func(d *appsv1.Deployment) bool { return d.Name == "prometheus" }) {
 		return flows
 	}
-	for _, name := range []string{"prometheus", "alertmanager", "collector", "jaeger", "grafana"} {
+	for _, name := range []string{"prometheus", "alertmanager", "collector", "jaeger", "victorialogs", "grafana", "canary", "redis-exporter"} {
 		flows = append(flows, name+" → DNS:53/UDP", name+" → DNS:53/TCP")
 	}
 	return append(flows,
 		"prometheus → gateway:9464", "prometheus → api:9464", "prometheus → frontend:9464", "prometheus → collector:8888",
+		"prometheus → canary:9091", "prometheus → redis-exporter:9121",
 		"prometheus → alertmanager:9093", "prometheus → kube-system:443", "prometheus → world:443", // the Kubernetes API is anywhere
-		"gateway → collector:4317", "gateway → collector:4318", "api → collector:4317", "api → collector:4318", "collector → jaeger:4317",
-		"grafana → prometheus:9090", "grafana → jaeger:16686",
+		"gateway → collector:4317", "gateway → collector:4318", "api → collector:4317", "api → collector:4318", "collector → jaeger:4317", "collector → victorialogs:9428",
+		"grafana → prometheus:9090", "grafana → jaeger:16686", "grafana → victorialogs:9428",
+		"canary → gateway:3002", "canary → api:3001", "redis-exporter → redis:6379",
 	)
 }
 

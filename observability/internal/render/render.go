@@ -103,6 +103,8 @@ func kustomization(files tree.Files) []byte {
 		}
 	}
 	b.WriteString("  - name: alertmanager-routes\n    files: [alertmanager.yml=alertmanager/alertmanager.yaml]\n")
+	b.WriteString("  - name: collector-settings\n    files: [collector/collector.yaml]\n")
+	b.WriteString("  - name: grafana-settings\n    files: [grafana/provisioning/datasources/datasources.yaml, grafana/provisioning/dashboards/dashboards.yaml]\n")
 	for _, p := range paths {
 		if path.Dir(p) == "dashboards" {
 			fmt.Fprintf(&b, "  - name: grafana-dashboard-%s\n    files: [%s]\n    options:\n      labels: {grafana_dashboard: \"1\"}\n",

@@ -76,15 +76,18 @@ func start(ctx context.Context, o Options, r Run) (w *world, err error) {
 	if err != nil {
 		return nil, err
 	}
-	w = &world{webhook: stack.NewWebhook(nil), rules: map[*fault.Proxy][]*rule{}, byPID: map[int]string{}, data: filepath.Join(dir, "redis")}
+	w = &world{webhook: stack.NewWebhook(nil), rules: map[*fault.Proxy][]*rule{}, byPID: map[int]string{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.stop())
 		}
 	}()
+	if err := w.folder(dir); err != nil {
+		return w, err
+	}
 	w.stack, err = stack.New(ctx, stack.Options{
 		Root: o.Root, Build: o.Build, Playground: filepath.Join(o.Build, "drill", "playground"),
-		Dir: dir, Free: true, Env: env, Rules: rules, Short: &short, Traces: r.traces(), Webhook: w.webhook,
+		Dir: dir, Free: true, Env: env, Rules: rules, Short: &short, Traces: r.traces(), RedisData: w.data, Webhook: w.webhook,
 	})
 	if err != nil {
 		return w, err
@@ -129,6 +132,22 @@ func start(ctx context.Context, o Options, r Run) (w *world, err error) {
 	w.later(stop)
 	w.later(load.Read(ctx, "http://"+w.stack.Addr("playground"), 4))
 	return w, nil
+}
+
+// folder makes one for Redis' files: in memory where the system has such a
+// place, so that the faults are ours and not those of a busy disk.
+func (w *world) folder(dir string) error {
+	if info, err := os.Stat("/dev/shm"); err != nil || !info.IsDir() {
+		w.data = filepath.Join(dir, "redis")
+		return nil
+	}
+	parent, err := os.MkdirTemp("/dev/shm", "pixel-drill-")
+	if err != nil {
+		return err
+	}
+	w.later(func() error { return os.RemoveAll(parent) })
+	w.data = filepath.Join(parent, "redis")
+	return nil
 }
 
 // startCanary starts the canary behind proxies of its own.

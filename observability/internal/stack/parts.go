@@ -28,14 +28,14 @@ func (s *Stack) tool(ctx context.Context, name string, args, env []string, ready
 }
 
 // StartRedis starts a Redis of its own, as production runs it, with its data in
-// Dir/redis.
+// RedisData.
 func (s *Stack) StartRedis(ctx context.Context) error {
-	if err := os.MkdirAll(s.dir("redis"), 0o700); err != nil {
+	if err := os.MkdirAll(s.RedisData, 0o700); err != nil {
 		return err
 	}
 	host, port, _ := net.SplitHostPort(s.at["redis"]) // its form is ours
 	return s.tool(ctx, "redis-server", []string{
-		"--bind", host, "--port", port, "--dir", s.dir("redis"), "--save", "",
+		"--bind", host, "--port", port, "--dir", s.RedisData, "--save", "",
 		"--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction",
 	}, nil, s.Listens("redis"))
 }

@@ -39,6 +39,9 @@ type Options struct {
 	// Traces lets the services send traces and logs, to a collector, Jaeger and
 	// VictoriaLogs.
 	Traces bool
+	// RedisData is the folder of the Redis that StartRedis starts; empty: one in
+	// Dir.
+	RedisData string
 	// Webhook takes the alerts.
 	Webhook *Webhook
 }
@@ -73,6 +76,9 @@ func New(ctx context.Context, o Options) (*Stack, error) {
 	}
 	if o.Playground == "" {
 		o.Playground = filepath.Join(o.Build, "playground")
+	}
+	if o.RedisData == "" {
+		o.RedisData = filepath.Join(o.Dir, "redis")
 	}
 	if o.State == "" {
 		o.State = filepath.Join(o.Dir, "state.json")
