@@ -31,6 +31,15 @@ RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/go/build-ca
 RUN mkdir -p /out/files/etc/ssl/certs && mkdir -m 1777 /out/files/tmp && \
     cp /etc/ssl/certs/ca-certificates.crt /out/files/etc/ssl/certs/
 
+# The canary is of another module, which needs this one beside it.
+FROM build AS build-canary
+COPY observability/go.mod observability/go.sum observability/
+COPY observability/canary observability/canary
+COPY observability/internal/canary observability/internal/canary
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/go/build-cache \
+    GOCACHE=/go/build-cache CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go -C observability build -trimpath \
+      -ldflags '-s -w' -o /out/bin/canary ./canary
+
 # No shell, no package, no user with rights: only what is copied here.
 FROM scratch AS base
 COPY --from=build /out/files/ /
@@ -52,6 +61,12 @@ LABEL org.opencontainers.image.description="Canvas API: canvases over HTTP, and 
 COPY --from=build /out/bin/api /api
 EXPOSE 3001
 ENTRYPOINT ["/api"]
+
+FROM base AS canary
+LABEL org.opencontainers.image.description="Draws a pixel a second through each gateway, and tells how that went"
+COPY --from=build-canary /out/bin/canary /canary
+EXPOSE 9091
+ENTRYPOINT ["/canary"]
 
 FROM base AS frontend
 LABEL org.opencontainers.image.description="The page"

@@ -152,10 +152,10 @@ fuzz: ## Run each fuzz target with FUZZTIME inputs (50000x)
 	GO='$(GO)' scripts/fuzz $(FUZZTIME)
 
 # Without an engine by default: OCI archives in build/images. IMAGES names some
-# (gateway api frontend playground k6), TAG their version, LOAD whom to hand them.
+# (gateway api frontend canary playground k6), TAG their version, LOAD whom to hand them.
 images: ## Build the container images; LOAD=kind (docker, k3d, minikube, containerd) hands them to nodes, ENGINE=docker builds by an engine
 ifdef ENGINE
-	scripts/engine-images $(ENGINE) $(or $(TAG),v0.1.0) $(or $(IMAGES),gateway api frontend)
+	scripts/engine-images $(ENGINE) $(or $(TAG),v0.1.0) $(or $(IMAGES),gateway api frontend canary)
 else
 	$(GO) -C k8s run ./images $(if $(TAG),-version $(TAG)) $(IMAGES)
 endif

@@ -262,12 +262,12 @@ func (r *running) compare(began time.Time, faults []*injected, outcomes []Outcom
 	// Some notifications are under way when the fault ends.
 	for _, name := range r.names(began, first) {
 		if !during[name] {
-			outcomes[0].problem("%s arrived while the fault lasted", name)
+			outcomes[0].problem("%s arrived while the fault lasted: %s", name, r.words(name, began))
 		}
 	}
 	for _, name := range r.names(first, end) {
 		if !after[name] {
-			outcomes[0].problem("%s arrived", name)
+			outcomes[0].problem("%s arrived: %s", name, r.words(name, first))
 		}
 	}
 }
@@ -296,7 +296,7 @@ func (r *running) quiet(ctx context.Context, last time.Duration) ([]Outcome, err
 	}
 	for _, name := range r.names(began, time.Now()) {
 		if name != d.Alert {
-			o.problem("%s arrived though nothing was broken", name)
+			o.problem("%s arrived though nothing was broken: %s", name, r.words(name, began))
 		}
 	}
 	return []Outcome{o}, nil

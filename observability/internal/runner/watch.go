@@ -71,6 +71,17 @@ func (w *world) names(from, to time.Time) []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
+// words returns what the first arrival of an alert since then says of itself.
+func (w *world) words(name string, since time.Time) string {
+	all, _ := w.webhook.Arrivals()
+	for _, a := range all {
+		if a.Firing && a.Labels["alertname"] == name && !a.At.Before(since) {
+			return strings.TrimSpace(fmt.Sprintf("%s %s %s %s", a.Labels["severity"], a.Labels["slo"], a.Labels["pod"], a.Summary))
+		}
+	}
+	return ""
+}
+
 // look asks what a panel shows now, over windows as short as the rules', and
 // tells whether that is what the drill says, and what it is.
 func (w *world) look(ctx context.Context, s rules.Sources, p drill.Panel) (seen bool, what string, err error) {

@@ -153,3 +153,10 @@ func (p *Process) await(ctx context.Context, ready func(context.Context) error) 
 		}
 	}
 }
+
+// Group makes a command the head of a group of its own, and lets its context
+// end all of the group.
+func Group(c *exec.Cmd) {
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
+}
