@@ -111,7 +111,7 @@ func TestRulesWithPromtool(t *testing.T) {
 		t.Run(name, func(t *testing.T) { run(t, "test", "rules", "rules/tests/"+name+".yaml") })
 	}
 	t.Run("shortened", func(t *testing.T) {
-		short, err := render.Short(a.root, 30, 5*time.Second, nil)
+		short, err := render.Short(a.root, render.Shorter{Factor: 30, Floor: 5 * time.Second, Longest: 15 * time.Minute})
 		if err != nil {
 			t.Fatal(err)
 		}

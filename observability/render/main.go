@@ -35,7 +35,7 @@ func run(check bool, drills string, factor float64, floor time.Duration) error {
 		return err
 	}
 	if drills != "" {
-		files, err := render.Short(root, factor, floor, nil)
+		files, err := render.Short(root, render.Shorter{Factor: factor, Floor: floor})
 		if err != nil {
 			return err
 		}

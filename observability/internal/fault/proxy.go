@@ -121,13 +121,12 @@ func (p *Proxy) accept() {
 }
 
 func (p *Proxy) pass(client net.Conn) {
-	owner := p.owner(client.RemoteAddr())
 	server, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(context.Background(), "tcp", p.to)
 	if err != nil {
 		_ = client.Close()
 		return
 	}
-	l := &link{owner: owner, client: client, server: server}
+	l := &link{owner: p.owner(client.RemoteAddr()), client: client, server: server}
 	p.mu.Lock()
 	if p.closed || p.ruleOf(l).Cut {
 		p.mu.Unlock()
@@ -178,7 +177,7 @@ func (p *Proxy) answer(l *link) {
 	for {
 		piece, message, err := next()
 		rule := p.ruleOf(l)
-		if len(piece) > 0 && !(message && rule.DropMessages) {
+		if len(piece) > 0 && (!message || !rule.DropMessages) {
 			held <- chunk{piece, time.Now().Add(rule.Delay)}
 		}
 		if err != nil {

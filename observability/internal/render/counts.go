@@ -37,7 +37,7 @@ func counts(root string, sources rules.Sources, built rules.Built) (tree.Files, 
 		}
 	}
 	boards, panels, queries := dashboards.Counts(sources)
-	text := fmt.Sprintf("%d objectives, %d alerts (%d by severity and objective, each with a test), %d drills written down (no program runs them yet), %d runbooks; %d dashboards with %d panels and %d queries, %d rules.",
+	text := fmt.Sprintf("%d objectives, %d alerts (%d by severity and objective, each with a test), %d drills, %d runbooks; %d dashboards with %d panels and %d queries, %d rules.",
 		len(sources.Objectives.Objectives), len(names), len(cases), len(drills), len(runbooks)-1, boards, panels, queries, expressions)
 	files := tree.Files{}
 	for _, path := range []string{"README.md", "../README.md"} {

@@ -52,21 +52,36 @@ func All(root string) (tree.Files, error) {
 	return files, nil
 }
 
-// Short renders the rules over shorter windows, by the name of their file, with
-// other limits than the deployment's where some are given.
-func Short(root string, factor float64, floor time.Duration, limits map[string]float64) (map[string][]byte, error) {
+// Shorter says how rules are to be shortened.
+type Shorter struct {
+	Factor float64       // all times are divided by it
+	Floor  time.Duration // no range becomes shorter than this
+	// Longest, unless 0, is the longest window of a burn rate, once shortened:
+	// those of days see nothing but the start of a run of minutes.
+	Longest time.Duration
+	Limits  map[string]float64 // instead of the deployment's
+}
+
+// Short renders the rules over shorter windows, by the name of their file.
+func Short(root string, o Shorter) (map[string][]byte, error) {
 	sources, err := rules.Load(root)
 	if err != nil {
 		return nil, err
 	}
-	maps.Copy(sources.Deployment.Limits, limits)
+	maps.Copy(sources.Deployment.Limits, o.Limits)
 	for i := range sources.Objectives.Objectives {
+		objective := &sources.Objectives.Objectives[i]
 		// So many bad events in a window that is so much shorter.
-		sources.Objectives.Objectives[i].MinBadEvents *= factor
+		objective.MinBadEvents *= o.Factor
+		if o.Longest > 0 {
+			objective.Burns = slices.DeleteFunc(slices.Clone(objective.Burns), func(b rules.Burn) bool {
+				return float64(b.Long)/o.Factor > float64(o.Longest)
+			})
+		}
 	}
 	files := map[string][]byte{}
 	for name, file := range rules.Build(sources) {
-		short, err := file.Shorten(factor, floor)
+		short, err := file.Shorten(o.Factor, o.Floor)
 		if err != nil {
 			return nil, err
 		}

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/cloud-pixel/playground/observability/internal/drill"
 	"github.com/cloud-pixel/playground/observability/internal/fault"
 	"github.com/cloud-pixel/playground/observability/internal/load"
@@ -107,10 +109,10 @@ func (w *world) rubbish(ctx context.Context) (func() error, error) {
 	head := uint64(0)
 	for head < 20 { // everybody follows
 		text, err := w.redis.Get(ctx, key+"head").Result()
-		if err != nil {
-			return nil, err
+		if err == nil {
+			head, err = strconv.ParseUint(text, 10, 64)
 		}
-		if head, err = strconv.ParseUint(text, 10, 64); err != nil {
+		if err != nil && !errors.Is(err, redis.Nil) { // nobody has drawn yet
 			return nil, err
 		}
 		if err := pause(ctx, 100*time.Millisecond); err != nil {

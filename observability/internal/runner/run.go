@@ -44,8 +44,8 @@ type Outcome struct {
 	Problems []string      `json:"problems,omitempty"`
 }
 
-// ErrRestless: something is wrong before a fault has begun. On a machine that
-// others use that may be they; another try is a new system.
+// ErrRestless means that something is wrong before a fault has begun. On a
+// machine that others use that may be they; another try is a new system.
 var ErrRestless = errors.New("it does not become calm")
 
 // Do runs one run and returns what came of its drills. An error means that it

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -29,10 +30,13 @@ const (
 	factor   = 30
 	floor    = 5 * time.Second
 	interval = time.Second
+	// longest is the longest window of a burn rate: that of six hours, but not
+	// those of days, which would see nothing but the start of the run.
+	longest = 15 * time.Minute
 )
 
 // short is how the stack's other times are shortened.
-var short = stack.Short{Factor: factor, Interval: interval, Group: 2 * time.Second}
+var short = stack.Short{Factor: factor, Interval: interval, Group: 4 * time.Second}
 
 // world is what a run breaks.
 type world struct {
@@ -68,7 +72,7 @@ func start(ctx context.Context, o Options, r Run) (w *world, err error) {
 	if err != nil {
 		return nil, err
 	}
-	rules, err := render.Short(o.Root, factor, floor, limits)
+	rules, err := render.Short(o.Root, render.Shorter{Factor: factor, Floor: floor, Longest: longest, Limits: limits})
 	if err != nil {
 		return nil, err
 	}
@@ -185,16 +189,16 @@ func (w *world) proxy(ctx context.Context, to string, redis bool) (*fault.Proxy,
 
 // owner returns the pod whose connection it is.
 func (w *world) owner(client net.Addr) string {
-	if now, err := fleet.ReadState(w.stack.State); err == nil {
-		w.mu.Lock()
+	now, err := fleet.ReadState(w.stack.State)
+	w.mu.Lock()
+	if err == nil {
 		for _, p := range now.Processes {
 			w.byPID[p.PID] = p.Pod
 		}
-		w.mu.Unlock()
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return fault.Owner(w.byPID, client)
+	all := maps.Clone(w.byPID)
+	w.mu.Unlock()
+	return fault.Owner(all, client)
 }
 
 // obey puts a rule in force on a proxy, for the owners that are meant, until

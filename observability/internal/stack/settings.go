@@ -2,6 +2,7 @@ package stack
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -26,7 +27,7 @@ var fixed = map[string]string{
 
 // addresses returns where each part is to listen: where the configuration
 // says, or at free ports. A port that is taken is an error.
-func addresses(free bool) (map[string]string, error) {
+func addresses(ctx context.Context, free bool) (map[string]string, error) {
 	all := make(map[string]string, len(fixed))
 	var held []net.Listener // until all are chosen, so that none is chosen twice
 	defer func() {
@@ -38,7 +39,7 @@ func addresses(free bool) (map[string]string, error) {
 		if free {
 			addr = "127.0.0.1:0"
 		}
-		l, err := net.Listen("tcp", addr)
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 		if err != nil {
 			return nil, fmt.Errorf("stack: %s is for %s: %w", addr, part, err)
 		}
@@ -157,7 +158,7 @@ func (s Short) walk(n *yaml.Node) error {
 }
 
 func (s Short) scalar(key string, value *yaml.Node) error {
-	least := time.Millisecond
+	var least time.Duration
 	switch key {
 	case "scrape_interval", "evaluation_interval":
 		value.Value = model.Duration(s.Interval).String()

@@ -70,7 +70,7 @@ type Stack struct {
 // New prepares a stack: its addresses, its configuration and the receiver of
 // alerts. Nothing else runs yet. Stop it in any case.
 func New(ctx context.Context, o Options) (*Stack, error) {
-	at, err := addresses(o.Free)
+	at, err := addresses(ctx, o.Free)
 	if err != nil {
 		return nil, err
 	}
