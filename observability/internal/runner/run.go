@@ -164,6 +164,14 @@ func (r *running) drill(ctx context.Context, d drill.Drill, f *injected, o *Outc
 func (r *running) during(ctx context.Context, d drill.Drill, f *injected, o *Outcome) {
 	lasting, cancel := context.WithDeadline(ctx, f.began.Add(time.Duration(d.Fault.For)))
 	defer cancel()
+	// Some panels show it for a short time only: look while the alert is awaited.
+	showing, end := context.WithDeadline(ctx, f.began.Add(time.Duration(d.Expect.Within)+10*time.Second))
+	defer end()
+	var looking sync.WaitGroup
+	var unseen error
+	var empty []string
+	looking.Go(func() { unseen = r.shows(showing, d, o) })
+	looking.Go(func() { empty = r.stillEmpty(showing, d) })
 	waiting, stop := context.WithDeadline(ctx, f.began.Add(time.Duration(d.Expect.Within)))
 	defer stop()
 	a, err := r.arrived(waiting, f.began, func(a stack.Arrival) bool { return a.Firing && matches(d, a) })
@@ -173,28 +181,12 @@ func (r *running) during(ctx context.Context, d drill.Drill, f *injected, o *Out
 	} else {
 		o.Fired, o.Summary, o.Receiver = a.At.Sub(f.began), a.Summary, a.Receiver
 	}
-	showing, end := context.WithTimeout(ctx, 10*time.Second)
-	defer end()
-	err = until(showing, func(ctx context.Context) (bool, error) {
-		seen, what, err := r.look(ctx, r.sources, d.Panel)
-		if err == nil {
-			o.Shown = what
-		}
-		return seen, err
-	})
-	if err != nil {
-		o.problem("the panel does not show it: %s (%v)", o.Shown, err)
+	looking.Wait()
+	if unseen != nil {
+		o.problem("the panel does not show it: %s (%v)", o.Shown, unseen)
 	}
-	for _, text := range r.fills(d) {
-		filling, end := context.WithTimeout(ctx, 10*time.Second)
-		err := until(filling, func(ctx context.Context) (bool, error) {
-			got, err := r.stack.Prometheus.Query(ctx, text)
-			return len(got) > 0, err
-		})
-		end()
-		if err != nil {
-			o.problem("%s is empty (%v)", text, err)
-		}
+	for _, text := range empty {
+		o.problem("nothing fills %s", text)
 	}
 	if len(d.Silent) == 0 {
 		return
@@ -202,6 +194,33 @@ func (r *running) during(ctx context.Context, d drill.Drill, f *injected, o *Out
 	// What must be kept back must be kept back as long as the fault lasts.
 	<-lasting.Done()
 	o.Kept = r.keptBack(ctx)
+}
+
+// shows waits until the panel shows what it must, and notes what it shows.
+func (r *running) shows(ctx context.Context, d drill.Drill, o *Outcome) error {
+	return until(ctx, func(ctx context.Context) (bool, error) {
+		seen, what, err := r.look(ctx, r.sources, d.Panel)
+		if err == nil {
+			o.Shown = what
+		}
+		return seen, err
+	})
+}
+
+// stillEmpty waits until each query that the drill must fill has had an answer,
+// and returns those that had none.
+func (r *running) stillEmpty(ctx context.Context, d drill.Drill) []string {
+	missing := r.fills(d)
+	_ = until(ctx, func(ctx context.Context) (bool, error) {
+		var last error
+		missing = slices.DeleteFunc(missing, func(text string) bool {
+			got, err := r.stack.Prometheus.Query(ctx, text)
+			last = errors.Join(last, err)
+			return len(got) > 0
+		})
+		return len(missing) == 0, last
+	})
+	return missing
 }
 
 // after is the time until all is well again.
