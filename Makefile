@@ -23,7 +23,7 @@ export STATE
 .DELETE_ON_ERROR:
 .PHONY: help run build test unit web types e2e prove soak mutate lint vuln bench microbench fuzz docs clean $(SERVICES:%=build/%)
 .PHONY: k6 build/k6 smoke load-balancing stress chaos concurrent spike thundering-herd rollout redis-outage slow-client abuse crowd soak-load
-.PHONY: images deploy undeploy scale cluster-test manifests observability preview tools observe drills build/canary build/stack build/drill/playground
+.PHONY: images deploy undeploy scale cluster-test manifests observability preview tools observe drills drills-quick build/canary build/stack build/drill/playground
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -221,6 +221,9 @@ build/drill/playground:
 drills: tools build/drill/playground build/frontend build/canary ## Break everything that an alert watches, and see that the alert comes (half an hour; DRILLS=-run NAME for one)
 	scripts/install-test-deps watchers
 	cd observability && $(GO) run ./drills $(DRILLS)
+
+drills-quick: build/drill/playground build/frontend build/canary ## Some drills, in two minutes, with the Prometheus and Alertmanager of the system where `make tools` was not run
+	cd observability && $(GO) run ./drills -run 'processes|RedisDown' -report ../build/drills-quick
 
 clean: ## Remove what was built and installed here
 	rm -rf build web/node_modules observability/preview/node_modules

@@ -86,10 +86,6 @@ func run(ctx context.Context, some, build, report string, quiet time.Duration, k
 		}
 		start := time.Now()
 		came, err := runner.Do(ctx, o, r)
-		if errors.Is(err, runner.ErrRestless) {
-			say("%s: again, since %v", r.Name, err)
-			came, err = runner.Do(ctx, o, r)
-		}
 		if err != nil {
 			if ctx.Err() != nil {
 				return 0, ctx.Err()

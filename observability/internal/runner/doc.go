@@ -9,5 +9,6 @@
 //	redis.go   faults of Redis
 //	run.go     one run: before, during and after the faults
 //	watch.go   what has arrived, and what a panel shows
+//	pulse.go   whether the machine has time for it
 //	report.go  what is told of it
 package runner

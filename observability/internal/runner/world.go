@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -64,7 +65,7 @@ type rule struct {
 
 // start starts a world. Stop it in any case.
 func start(ctx context.Context, o Options, r Run) (w *world, err error) {
-	dir, err := os.MkdirTemp(o.Dir, r.Name+"-")
+	dir, err := os.MkdirTemp(o.Dir, strings.ReplaceAll(r.Name, " ", "-")+"-")
 	if err != nil {
 		return nil, err
 	}
