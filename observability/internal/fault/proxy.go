@@ -40,7 +40,7 @@ type Proxy struct {
 
 // link is one connection, with its two halves.
 type link struct {
-	owner          string
+	owner          atomic.Pointer[string] // "" while that is not known
 	client, server net.Conn
 	once           sync.Once
 }
@@ -89,13 +89,23 @@ func (p *Proxy) Obey(rule func(owner string) Rule) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for l := range p.links {
-		if rule(l.owner).Cut {
+		// A process may have connected before anybody knew of it.
+		if *l.owner.Load() == "" {
+			p.identify(l)
+		}
+		if rule(*l.owner.Load()).Cut {
 			l.reset()
 		}
 	}
 }
 
-func (p *Proxy) ruleOf(l *link) Rule { return (*p.rule.Load())(l.owner) }
+// identify finds out whose connection it is.
+func (p *Proxy) identify(l *link) {
+	owner := p.owner(l.client.RemoteAddr())
+	l.owner.Store(&owner)
+}
+
+func (p *Proxy) ruleOf(l *link) Rule { return (*p.rule.Load())(*l.owner.Load()) }
 
 // Close ends the proxy and all of its connections.
 func (p *Proxy) Close() error {
@@ -126,7 +136,8 @@ func (p *Proxy) pass(client net.Conn) {
 		_ = client.Close()
 		return
 	}
-	l := &link{owner: p.owner(client.RemoteAddr()), client: client, server: server}
+	l := &link{client: client, server: server}
+	p.identify(l)
 	p.mu.Lock()
 	if p.closed || p.ruleOf(l).Cut {
 		p.mu.Unlock()

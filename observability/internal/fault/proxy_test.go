@@ -101,6 +101,33 @@ func TestProxyTellsOwnersApart(t *testing.T) {
 	}
 }
 
+// A connection that was made before its owner was known is one of its owner's
+// when a rule comes.
+func TestProxyIdentifiesLater(t *testing.T) {
+	to := server(t, func(c net.Conn) { _, _ = io.Copy(c, c) })
+	known := make(chan struct{})
+	p, dial := through(t, to, false, func(net.Addr) string {
+		select {
+		case <-known:
+			return "late"
+		default:
+			return ""
+		}
+	})
+	c := dial()
+	if _, err := c.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	close(known)
+	p.Obey(func(owner string) Rule { return Rule{Cut: owner == "late"} })
+	if _, err := io.ReadFull(c, make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the rule did nothing: %v", err)
+	}
+}
+
 // Live messages are lost, replies are not.
 func TestProxyDropsMessages(t *testing.T) {
 	const message = "*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$2\r\nhi\r\n"
