@@ -53,6 +53,7 @@ type panel struct {
 	base    string // colour below them; green by default
 	max     float64
 	floor   float64 // least upper end of the axis
+	from    float64 // greatest lower end of the axis; 0: it begins at 0
 	links   []link
 	// drill names what fills the panel in a healthy system, where nothing does.
 	drill string
@@ -112,11 +113,12 @@ func (p panel) builder() cog.Builder[dashboard.Panel] {
 	case number:
 		return stat.NewPanelBuilder().Title(p.title).Description(p.about).Unit(p.unit).Span(p.width).Height(height).
 			Datasource(source).Targets(p.targets()).Thresholds(p.thresholds()).Links(p.dataLinks()).
-			ReduceOptions(last).GraphMode(common.BigValueGraphModeNone).ColorMode(common.BigValueColorModeValue)
+			ReduceOptions(last).GraphMode(common.BigValueGraphModeNone).ColorMode(common.BigValueColorModeValue).NoValue("–")
 	case bars:
 		b := bargauge.NewPanelBuilder().Title(p.title).Description(p.about).Unit(p.unit).Span(p.width).Height(height).
 			Datasource(source).Targets(p.targets()).Thresholds(p.thresholds()).Links(p.dataLinks()).
-			ReduceOptions(last).Orientation(common.VizOrientationHorizontal).DisplayMode(common.BarGaugeDisplayModeBasic).Min(0)
+			ReduceOptions(last).Orientation(common.VizOrientationHorizontal).DisplayMode(common.BarGaugeDisplayModeBasic).Min(0).
+			NamePlacement(common.BarGaugeNamePlacementTop) // names beside bars are cut
 		if p.max != 0 {
 			b = b.Max(p.max)
 		}
@@ -130,7 +132,7 @@ func (p panel) builder() cog.Builder[dashboard.Panel] {
 	default:
 		b := timeseries.NewPanelBuilder().Title(p.title).Description(p.about).Unit(p.unit).Span(p.width).Height(height).
 			Datasource(source).Targets(p.targets()).Thresholds(p.thresholds()).Links(p.dataLinks()).
-			LineWidth(1).FillOpacity(8).ShowPoints(common.VisibilityModeNever).Min(0).
+			LineWidth(1).FillOpacity(8).ShowPoints(common.VisibilityModeNever).
 			Legend(common.NewVizLegendOptionsBuilder().ShowLegend(true).DisplayMode(common.LegendDisplayModeList).Placement(common.LegendPlacementBottom)).
 			Tooltip(common.NewVizTooltipOptionsBuilder().Mode(common.TooltipDisplayModeMulti).Sort(common.SortOrderDescending))
 		if len(p.steps) > 0 {
@@ -139,14 +141,33 @@ func (p panel) builder() cog.Builder[dashboard.Panel] {
 		if p.max != 0 {
 			b = b.Max(p.max)
 		}
-		if p.floor != 0 {
-			b = b.AxisSoftMax(p.floor)
+		if p.from != 0 {
+			b = b.AxisSoftMin(p.from)
+		} else {
+			b = b.Min(0)
+		}
+		if floor := p.axis(); floor != 0 {
+			b = b.AxisSoftMax(floor)
 		}
 		if p.kind == areas {
 			b = b.FillOpacity(30).Stacking(common.NewStackingConfigBuilder().Mode(common.StackingModeNormal))
 		}
 		return b
 	}
+}
+
+// axis is the least upper end of the axis. Where all is 0, Grafana would draw one
+// to 100 operations a second or 10,000 %.
+func (p panel) axis() float64 {
+	switch {
+	case p.floor != 0 || p.max != 0:
+		return p.floor
+	case p.unit == "ops", p.unit == "reqps":
+		return 1
+	case p.unit == "percentunit":
+		return 0.1
+	}
+	return 0
 }
 
 // quantiles asks for some quantiles of a classic histogram.
