@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -401,9 +402,20 @@ func (p *provoker) requests(t *testing.T, ctx context.Context) {
 		ask("GET", base+"/api/canvases/art/canvas", "")
 	}, "pixel_replica_canvases", "pixel_replica_loads_total", "pixel_replica_load_duration_seconds", "pixel_store_subscription_events_total|confirmed")
 	p.step(t, ctx, "somebody asks too often", func() {
-		for range 800 {
-			ask("GET", base+"/api/canvases/main", "")
+		// Side by side: one after the other may be too slow for the limit.
+		var refused atomic.Bool
+		var all sync.WaitGroup
+		for range 16 {
+			all.Go(func() {
+				for range 1000 {
+					if _, err := get(ctx, base+"/api/canvases/main"); err != nil || refused.Load() {
+						refused.Store(true)
+						return
+					}
+				}
+			})
 		}
+		all.Wait()
 	}, "pixel_http_limited_total", "pixel_http_requests_total|4xx")
 	p.step(t, ctx, "somebody opens the page", func() { ask("GET", page+"/", "") }, "pixel_frontend_files_total", "pixel_frontend_sent_bytes_total")
 	p.step(t, ctx, "a page of another release asks for its files", func() { ask("GET", page+"/a/0123456789abcdef/js/main.js", "") }, "pixel_frontend_other_release_total")

@@ -126,11 +126,11 @@ func (c *Conn) Quiet() bool {
 // CloseWrite ends this side's direction.
 func (c *Conn) CloseWrite() error { return c.Conn.(*net.TCPConn).CloseWrite() }
 
-// named makes an error what the net package makes of it.
+// named makes an error what the net package makes of it, which calls the
+// operation of a RawConn by another name.
 func (c *Conn) named(op string, err error) error {
-	var already *net.OpError
-	if errors.As(err, &already) {
-		return err
+	if raw := (*net.OpError)(nil); errors.As(err, &raw) {
+		err = raw.Err
 	}
 	return &net.OpError{Op: op, Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
 }

@@ -140,7 +140,9 @@ func TestEndsAndErrors(t *testing.T) {
 			failed <- err
 		}()
 		near.Close()
-		if err := <-failed; !errors.Is(err, net.ErrClosed) {
+		err := <-failed
+		var op *net.OpError
+		if !errors.Is(err, net.ErrClosed) || !errors.As(err, &op) || op.Op != "read" {
 			t.Errorf("got %v", err)
 		}
 		if _, err := near.Write(one); !errors.Is(err, net.ErrClosed) {
