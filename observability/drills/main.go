@@ -3,6 +3,7 @@
 //
 //	go run ./drills                    all of them; half an hour
 //	go run ./drills -run 'Redis.*'     some: alerts, or runs that share a word
+//	go run ./drills -again             those that went wrong the last time
 //
 // `make drills` builds what it needs. It writes report.md and report.json, and
 // exits with 1 when a drill did not go as its entry in catalogue.yaml says.
@@ -33,13 +34,14 @@ func main() {
 	build := flag.String("build", "../build", "`folder` with the programs")
 	report := flag.String("report", "../build/drills", "`folder` for the report")
 	quiet := flag.Duration("quiet", 3*time.Minute, "how long nothing is broken")
+	again := flag.Bool("again", false, "only the runs that went wrong in the report that is there, which is amended")
 	keep := flag.Bool("keep", false, "keep data and logs of the runs")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// A second signal ends this program at once; its children follow.
 	context.AfterFunc(ctx, stop)
-	failed, err := run(ctx, *some, *build, *report, *quiet, *keep)
+	failed, err := run(ctx, *some, *build, *report, *quiet, *keep, *again)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "drills:", err)
 	}
@@ -51,7 +53,7 @@ func main() {
 func say(format string, args ...any) { _, _ = fmt.Fprintf(os.Stdout, format+"\n", args...) }
 
 // run does the drills and returns how many failed.
-func run(ctx context.Context, some, build, report string, quiet time.Duration, keep bool) (failed int, err error) {
+func run(ctx context.Context, some, build, report string, quiet time.Duration, keep, again bool) (failed int, err error) {
 	root, err := tree.Root()
 	if err != nil {
 		return 0, err
@@ -67,6 +69,12 @@ func run(ctx context.Context, some, build, report string, quiet time.Duration, k
 	if err != nil {
 		return 0, err
 	}
+	var before runner.Report
+	if again {
+		if before, err = runner.ReadReport(filepath.Join(report, "report.json")); err != nil {
+			return 0, err
+		}
+	}
 	dir, err := os.MkdirTemp("", "pixel-drills-")
 	if err != nil {
 		return 0, err
@@ -81,7 +89,10 @@ func run(ctx context.Context, some, build, report string, quiet time.Duration, k
 	var outcomes []runner.Outcome
 	for _, r := range runner.Runs(all) {
 		chosen := some == "" || pattern.MatchString(r.Name) || slices.ContainsFunc(r.Drills, func(d drill.Drill) bool { return pattern.MatchString(d.Alert) })
-		if !chosen {
+		wrong := slices.ContainsFunc(before.Outcomes, func(c runner.Outcome) bool {
+			return len(c.Problems) > 0 && slices.ContainsFunc(r.Drills, func(d drill.Drill) bool { return d.Alert == c.Alert })
+		})
+		if !chosen || (again && !wrong) {
 			continue
 		}
 		start := time.Now()
@@ -108,6 +119,9 @@ func run(ctx context.Context, some, build, report string, quiet time.Duration, k
 		return 0, fmt.Errorf("no drill is called %q", some)
 	}
 	r := runner.NewReport(outcomes, time.Since(began))
+	if again {
+		r, outcomes = before.Amend(r), before.Outcomes
+	}
 	say("\n%d of %d drills went as they should, in %v; report: %s", len(outcomes)-r.Failed(), len(outcomes), r.Took.Round(time.Second), filepath.Join(report, "report.md"))
 	return r.Failed(), r.Write(report)
 }

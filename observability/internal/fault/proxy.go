@@ -89,11 +89,7 @@ func (p *Proxy) Obey(rule func(owner string) Rule) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for l := range p.links {
-		// A process may have connected before anybody knew of it.
-		if *l.owner.Load() == "" {
-			p.identify(l)
-		}
-		if rule(*l.owner.Load()).Cut {
+		if p.ruleOf(l).Cut {
 			l.reset()
 		}
 	}
@@ -105,7 +101,12 @@ func (p *Proxy) identify(l *link) {
 	l.owner.Store(&owner)
 }
 
-func (p *Proxy) ruleOf(l *link) Rule { return (*p.rule.Load())(*l.owner.Load()) }
+func (p *Proxy) ruleOf(l *link) Rule {
+	if *l.owner.Load() == "" {
+		p.identify(l) // its process may be known by now
+	}
+	return (*p.rule.Load())(*l.owner.Load())
+}
 
 // Close ends the proxy and all of its connections.
 func (p *Proxy) Close() error {
@@ -188,6 +189,10 @@ func (p *Proxy) answer(l *link) {
 	for {
 		piece, message, err := next()
 		rule := p.ruleOf(l)
+		if rule.Cut {
+			l.reset()
+			break
+		}
 		if len(piece) > 0 && (!message || !rule.DropMessages) {
 			held <- chunk{piece, time.Now().Add(rule.Delay)}
 		}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -25,6 +26,34 @@ func NewReport(outcomes []Outcome, took time.Duration) Report {
 		Date: time.Now().UTC().Format(time.DateOnly), Machine: fmt.Sprintf("%s, %d processors", runtime.GOOS, runtime.NumCPU()),
 		Took: took, Factor: factor, Outcomes: outcomes,
 	}
+}
+
+// ReadReport reads a report that Write has written.
+func ReadReport(path string) (Report, error) {
+	var r Report
+	content, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(content, &r)
+	}
+	return r, err
+}
+
+// Amend returns the report with what came of drills that were run again in the
+// place of what had come of them before.
+func (r Report) Amend(again Report) Report {
+	outcomes := slices.Clone(again.Outcomes)
+	for i := range outcomes {
+		outcomes[i].Tries++
+	}
+	made := r
+	made.Took += again.Took
+	made.Outcomes = slices.Clone(r.Outcomes)
+	for i, o := range made.Outcomes {
+		if n := slices.IndexFunc(outcomes, func(a Outcome) bool { return a.Alert == o.Alert }); n >= 0 {
+			made.Outcomes[i] = outcomes[n]
+		}
+	}
+	return made
 }
 
 // Failed returns how many drills did not go as their entry says.
@@ -66,7 +95,7 @@ func (r Report) Markdown() string {
 	for _, o := range r.Outcomes {
 		verdict := "ok"
 		if o.Tries > 1 {
-			verdict = "ok at the second try: the machine was busy"
+			verdict = fmt.Sprintf("ok, at try %d", o.Tries)
 		}
 		if len(o.Problems) > 0 {
 			verdict = "**failed**"

@@ -91,6 +91,10 @@ func TestReport(t *testing.T) {
 			t.Errorf("the report does not say %q:\n%s", want, text)
 		}
 	}
+	mended := r.Amend(Report{Took: time.Second, Outcomes: []Outcome{{Alert: "B", Run: "r", Tries: 1}}})
+	if text := mended.Markdown(); mended.Failed() != 0 || !strings.Contains(text, "2 of 2 drills") || !strings.Contains(text, "| ok, at try 2 |") {
+		t.Errorf("mended:\n%s", text)
+	}
 	if r.Failed() != 1 || slices.Contains(strings.Fields(text), "%!") {
 		t.Error(r.Failed())
 	}
