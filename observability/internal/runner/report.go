@@ -105,7 +105,10 @@ func (r Report) Markdown() string {
 			cleared = fmt.Sprintf("%s / %s", seconds(o.Cleared), seconds(o.Clears))
 		}
 		say("| [%s](../../runbooks/%s.md) | %s | %s / %s | %s | %s | %s | %s | %s |",
-			o.Alert, o.Alert, o.Fault, seconds(o.Fired), seconds(o.Within), cleared, o.Receiver, o.Panel, o.Shown, verdict)
+			o.Alert, o.Alert, o.Fault, seconds(o.Fired), seconds(o.Within), cleared, o.Receiver, cell(o.Panel), o.Shown, verdict)
+	}
+	if slices.ContainsFunc(r.Outcomes, func(o Outcome) bool { return o.Tries > 1 }) {
+		say("\nA second try is a run that was done again: because the machine was starved, or after something was mended (`make drills DRILLS=-again`).")
 	}
 	say("\n## What else arrived\n")
 	say("An alert that the entries of a run do not name makes its first drill fail. *Kept back* are alerts that fired and that Alertmanager inhibited as long as the fault lasted.\n")
@@ -137,6 +140,9 @@ func (r Report) Markdown() string {
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
+
+// cell keeps a bar from ending a cell of a table.
+func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }
 
 func list(names []string) string {
 	if len(names) == 0 {
