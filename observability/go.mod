@@ -37,3 +37,5 @@ require (
 )
 
 replace github.com/cloud-pixel/playground => ../
+
+ignore ./preview/node_modules
