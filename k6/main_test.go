@@ -21,7 +21,15 @@ import (
 	"github.com/cloud-pixel/playground/services/fleet"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(built)
+		os.Exit(code)
+	}))
+}
+
+// built is the folder with the programs; empty: none was built.
+var built string
 
 // Exit codes of k6.
 const (
@@ -37,6 +45,7 @@ var programs = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	built = dir
 	for _, args := range [][]string{{"build", "-o", dir + "/k6", "."}, {"-C", "..", "build", "-o", dir + "/playground", "./services/playground"}} {
 		if text, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 			return "", fmt.Errorf("%w: %s", err, text)

@@ -21,6 +21,7 @@ var playgroundProgram = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	built = dir
 	program := filepath.Join(dir, "playground")
 	build := exec.Command("go", "-C", "../..", "build", "-o", program, "./services/playground")
 	if text, err := build.CombinedOutput(); err != nil {
@@ -28,6 +29,9 @@ var playgroundProgram = sync.OnceValues(func() (string, error) {
 	}
 	return program, nil
 })
+
+// built is the folder with the program; empty: none was built.
+var built string
 
 // live starts the real services, two gateways among them, and returns their
 // state file.
