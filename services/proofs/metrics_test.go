@@ -268,6 +268,10 @@ func (p *provoker) people(t *testing.T, ctx context.Context) (ada *client.Client
 	looks := p.mustDial(t, ctx, p.b, "/ws", false)
 	looks.read()
 	looks.say(t, `{"type":"view","x":0,"y":0,"width":50,"height":50}`)
+	soon(t, ctx, "its gateway follows where people point", func() bool { // what is told before is not kept
+		n, err := p.commands.PubSubNumSub(ctx, "cursors:{canvas:main}").Result()
+		return err == nil && n["cursors:{canvas:main}"] > 0
+	})
 	p.step(t, ctx, "somebody points, and another one sees it", func() {
 		c.say(t, `{"type":"hello","session":"`+protocol.NewSession().Hex()+`"}`, `{"type":"cursor","x":3,"y":4}`)
 	}, "pixel_cursors_received_total", "pixel_cursors_published_total", "pixel_cursors_delivered_total")

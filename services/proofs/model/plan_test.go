@@ -90,7 +90,7 @@ func (r *trial) try(t *rapid.T) {
 // happen has a plan happen once. It returns what came to pass and what was
 // wrong about it, if anything.
 func (r *trial) happen(p *plan) (script []string, found *breach) {
-	w := &world{settings: p.settings, server: r.server, gate: newGate(), tally: r.counts, patience: 30 * time.Second, nextMark: 1}
+	w := &world{settings: p.settings, server: r.server, gate: newGate(), tally: r.counts, patience: time.Minute, nextMark: 1}
 	if r.failed.Load() {
 		w.patience = 4 * time.Second
 	}

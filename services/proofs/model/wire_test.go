@@ -10,12 +10,16 @@ import (
 )
 
 // gate counts the commands that Redis has and has not answered, over all wires,
-// and can hold all others back until there are none: then Redis is still.
+// and can hold all others back until there are none: then Redis is still. Who
+// was held back passes before Redis is still again: who looks at it all the
+// time would else keep everybody out.
 type gate struct {
-	mu     sync.Mutex
-	change *sync.Cond
-	paused bool
-	out    int
+	mu      sync.Mutex
+	change  *sync.Cond
+	paused  bool
+	out     int
+	waiting int // commands that are held back
+	owed    int // of those, the ones that were when it opened last
 }
 
 func newGate() *gate {
@@ -29,8 +33,16 @@ func newGate() *gate {
 func (g *gate) enter(givenUp func() bool) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for g.paused && !givenUp() {
-		g.change.Wait()
+	if g.paused { // then nobody is owed
+		g.waiting++
+		for g.paused && !givenUp() {
+			g.change.Wait()
+		}
+		g.waiting--
+		if g.owed > 0 {
+			g.owed--
+			g.change.Broadcast()
+		}
 	}
 	if givenUp() {
 		return false
@@ -55,6 +67,9 @@ func (g *gate) wake() {
 // still calls f while no command of any process is under way.
 func (g *gate) still(f func()) {
 	g.mu.Lock()
+	for g.paused || g.owed > 0 {
+		g.change.Wait()
+	}
 	g.paused = true
 	for g.out > 0 {
 		g.change.Wait()
@@ -63,6 +78,7 @@ func (g *gate) still(f func()) {
 	defer func() {
 		g.mu.Lock()
 		g.paused = false
+		g.owed = g.waiting
 		g.change.Broadcast()
 		g.mu.Unlock()
 	}()
