@@ -13,7 +13,7 @@ func delivery(s rules.Sources) board {
 					about:   "In five minutes. Objective: 99.99 %.",
 					links:   []link{{"Runbook", runbooks + "DeliveryBudgetBurn.md"}},
 					queries: []query{{expr: "1 - slo:error_ratio:rate5m{slo=\"delivery\"}"}}},
-				{kind: number, title: "Proved by clients", width: 6, unit: "percentunit", base: "red", steps: []step{{0.9, "orange"}, {0.99, "green"}},
+				{kind: number, title: "Proved by clients", width: 6, unit: "percentunit", base: "orange", steps: []step{{0.9, "green"}},
 					about:   "Operations whose receipt a client has proved, of all that are decided, in half an hour. Lower than the other: who leaves without a word proves nothing.",
 					queries: []query{{expr: "sum(rate(pixel_hub_confirmed_operations_total[30m])) / (sum(rate(pixel_hub_confirmed_operations_total[30m])) + sum(rate(pixel_hub_unconfirmed_operations_total[30m])) + sum(rate(pixel_hub_undelivered_operations_total[30m])))"}}},
 				{kind: number, title: "Recovered within 500 ms", width: 6, unit: "percentunit", base: "red", steps: []step{{0.95, "orange"}, {0.99, "green"}},

@@ -1,24 +1,20 @@
 package fault
 
 import (
-	"bufio"
-	"encoding/hex"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
+	"strconv"
+
+	"github.com/vishvananda/netlink"
 )
 
-// Owner returns which of the processes has the local TCP socket at an address
-// (Linux, proc(5)). Names are by process id. An unknown one is "".
-func Owner(processes map[int]string, client net.Addr) string {
-	tcp, ok := client.(*net.TCPAddr)
-	if !ok {
-		return ""
-	}
-	inode := socket(tcp)
+// Owner returns which of the processes has the other end of a TCP connection of
+// this machine (Linux). Names are by process id. An unknown one is "".
+func Owner(processes map[int]string, conn net.Conn) string {
+	inode := socket(conn)
 	if inode == "" {
 		return ""
 	}
@@ -38,25 +34,13 @@ func Owner(processes map[int]string, client net.Addr) string {
 	return ""
 }
 
-// socket returns the inode of the IPv4 socket whose local end is the address.
-func socket(at *net.TCPAddr) string {
-	ip := at.IP.To4()
-	if ip == nil {
+// socket returns the inode of the socket at the other end. It asks the kernel
+// for that one (sock_diag(7)): a list of all, as in /proc/net/tcp, takes a
+// second to make where tens of thousands have just been closed.
+func socket(conn net.Conn) string {
+	s, err := netlink.SocketGet(conn.RemoteAddr(), conn.LocalAddr())
+	if err != nil || s.INode == 0 {
 		return ""
 	}
-	// As the kernel prints it on a little-endian machine.
-	host := []byte{ip[3], ip[2], ip[1], ip[0]}
-	local := fmt.Sprintf("%s:%04X", strings.ToUpper(hex.EncodeToString(host)), at.Port)
-	f, err := os.Open("/proc/net/tcp")
-	if err != nil {
-		return ""
-	}
-	defer f.Close() //nolint:errcheck // read only
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		fields := strings.Fields(lines.Text())
-		if len(fields) > 9 && fields[1] == local && fields[9] != "0" {
-			return fields[9]
-		}
-	}
-	return ""
+	return strconv.FormatUint(uint64(s.INode), 10)
 }

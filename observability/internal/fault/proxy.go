@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,9 +30,10 @@ type Rule struct {
 type Proxy struct {
 	to       string
 	redis    bool
-	owner    func(client net.Addr) string
+	owner    func(client net.Conn) string
 	listener net.Listener
 	rule     atomic.Pointer[func(owner string) Rule]
+	began    time.Time
 
 	running sync.WaitGroup
 	mu      sync.Mutex
@@ -41,9 +44,13 @@ type Proxy struct {
 // link is one connection, with its two halves.
 type link struct {
 	owner          atomic.Pointer[string] // "" while that is not known
+	asked          atomic.Int64           // when it was last looked for, ns since the proxy began
 	client, server net.Conn
 	once           sync.Once
 }
+
+// askAgain is the time between two looks for an owner who is not known.
+const askAgain = 500 * time.Millisecond
 
 // reset ends both halves without a word.
 func (l *link) reset() {
@@ -66,14 +73,14 @@ func (l *link) close() {
 // free port of the loopback interface. Owner names who has a client's
 // connection, for rules; nil: nobody is told from others. With redis, what the
 // server sends is taken apart by Redis' protocol, as DropMessages needs.
-func NewProxy(ctx context.Context, to string, redis bool, owner func(net.Addr) string) (*Proxy, error) {
+func NewProxy(ctx context.Context, to string, redis bool, owner func(client net.Conn) string) (*Proxy, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	p := &Proxy{to: to, redis: redis, owner: owner, listener: l, links: map[*link]struct{}{}}
+	p := &Proxy{to: to, redis: redis, owner: owner, listener: l, links: map[*link]struct{}{}, began: time.Now()}
 	if owner == nil {
-		p.owner = func(net.Addr) string { return "" }
+		p.owner = func(net.Conn) string { return "" }
 	}
 	p.Obey(func(string) Rule { return Rule{} })
 	p.running.Go(p.accept)
@@ -87,8 +94,12 @@ func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 func (p *Proxy) Obey(rule func(owner string) Rule) {
 	p.rule.Store(&rule)
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	for l := range p.links {
+	links := slices.Collect(maps.Keys(p.links))
+	p.mu.Unlock()
+	for _, l := range links {
+		if *l.owner.Load() == "" {
+			p.identify(l) // its process may be known by now
+		}
 		if p.ruleOf(l).Cut {
 			l.reset()
 		}
@@ -97,13 +108,16 @@ func (p *Proxy) Obey(rule func(owner string) Rule) {
 
 // identify finds out whose connection it is.
 func (p *Proxy) identify(l *link) {
-	owner := p.owner(l.client.RemoteAddr())
+	owner := p.owner(l.client)
 	l.owner.Store(&owner)
 }
 
 func (p *Proxy) ruleOf(l *link) Rule {
 	if *l.owner.Load() == "" {
-		p.identify(l) // its process may be known by now
+		now := int64(time.Since(p.began))
+		if last := l.asked.Load(); now-last >= int64(askAgain) && l.asked.CompareAndSwap(last, now) {
+			p.identify(l)
+		}
 	}
 	return (*p.rule.Load())(*l.owner.Load())
 }
@@ -140,11 +154,7 @@ func (p *Proxy) pass(client net.Conn) {
 	l := &link{client: client, server: server}
 	p.identify(l)
 	p.mu.Lock()
-	if p.closed || p.ruleOf(l).Cut {
-		p.mu.Unlock()
-		l.reset()
-		return
-	}
+	closed := p.closed
 	p.links[l] = struct{}{}
 	p.mu.Unlock()
 	defer func() {
@@ -152,6 +162,10 @@ func (p *Proxy) pass(client net.Conn) {
 		delete(p.links, l)
 		p.mu.Unlock()
 	}()
+	if closed || p.ruleOf(l).Cut { // or Obey, from now on, sees it in the list
+		l.reset()
+		return
+	}
 	var halves sync.WaitGroup
 	halves.Go(func() {
 		_, _ = io.Copy(server, client)

@@ -8,6 +8,9 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -17,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// server accepts one connection after the other and hands each to f.
+// server hands each connection to f.
 func server(t *testing.T, f func(net.Conn)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -25,6 +28,7 @@ func server(t *testing.T, f func(net.Conn)) string {
 		t.Fatal(err)
 	}
 	done := make(chan struct{})
+	var serving sync.WaitGroup
 	go func() {
 		defer close(done)
 		for {
@@ -32,15 +36,14 @@ func server(t *testing.T, f func(net.Conn)) string {
 			if err != nil {
 				return
 			}
-			f(c)
-			_ = c.Close()
+			serving.Go(func() { f(c); _ = c.Close() })
 		}
 	}()
-	t.Cleanup(func() { _ = l.Close(); <-done })
+	t.Cleanup(func() { _ = l.Close(); <-done; serving.Wait() })
 	return l.Addr().String()
 }
 
-func through(t *testing.T, to string, redis bool, owner func(net.Addr) string) (*Proxy, func() net.Conn) {
+func through(t *testing.T, to string, redis bool, owner func(net.Conn) string) (*Proxy, func() net.Conn) {
 	t.Helper()
 	p, err := NewProxy(t.Context(), to, redis, owner)
 	if err != nil {
@@ -49,6 +52,11 @@ func through(t *testing.T, to string, redis bool, owner func(net.Addr) string) (
 	t.Cleanup(func() { _ = p.Close() })
 	return p, func() net.Conn {
 		c, err := net.Dial("tcp", p.Addr())
+		if errors.Is(err, syscall.ECONNRESET) { // cut before it knew that it was there
+			a, b := net.Pipe()
+			_ = b.Close()
+			return a
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +98,7 @@ func TestProxyCuts(t *testing.T) {
 // A rule is for those whom it is for.
 func TestProxyTellsOwnersApart(t *testing.T) {
 	to := server(t, func(c net.Conn) { _, _ = c.Write([]byte("x")) })
-	p, dial := through(t, to, false, func(a net.Addr) string { return Owner(map[int]string{os.Getpid(): "this test"}, a) })
+	p, dial := through(t, to, false, func(c net.Conn) string { return Owner(map[int]string{os.Getpid(): "this test"}, c) })
 	p.Obey(func(owner string) Rule { return Rule{Cut: owner == "somebody else"} })
 	if _, err := io.ReadFull(dial(), make([]byte, 1)); err != nil {
 		t.Errorf("another's rule: %v", err)
@@ -106,7 +114,7 @@ func TestProxyTellsOwnersApart(t *testing.T) {
 func TestProxyIdentifiesLater(t *testing.T) {
 	to := server(t, func(c net.Conn) { _, _ = io.Copy(c, c) })
 	known := make(chan struct{})
-	p, dial := through(t, to, false, func(net.Addr) string {
+	p, dial := through(t, to, false, func(net.Conn) string {
 		select {
 		case <-known:
 			return "late"
@@ -174,4 +182,34 @@ func TestClientsComeBack(t *testing.T) {
 	if err := crowd.Stop(); err != nil {
 		t.Error(err)
 	}
+}
+
+// Looking for the owner of one connection holds up no other: else those who
+// wait time out and come anew, and the line never gets free.
+func TestProxyLooksForOwnersAside(t *testing.T) {
+	to := server(t, func(c net.Conn) { _, _ = io.Copy(c, c) })
+	var first atomic.Bool
+	looking, found := make(chan struct{}), make(chan struct{})
+	p, dial := through(t, to, false, func(net.Conn) string {
+		if first.CompareAndSwap(false, true) {
+			close(looking)
+			<-found
+		}
+		return ""
+	})
+	echo := func(c net.Conn) {
+		t.Helper()
+		if _, err := c.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	slow := dial()
+	<-looking
+	echo(dial())
+	p.Obey(func(string) Rule { return Rule{} })
+	close(found)
+	echo(slow)
 }

@@ -177,7 +177,7 @@ func (w *world) startCanary(ctx context.Context) error {
 }
 
 func (w *world) proxy(ctx context.Context, to string, redis bool) (*fault.Proxy, error) {
-	var owner func(net.Addr) string
+	var owner func(net.Conn) string
 	if redis {
 		owner = w.owner
 	}
@@ -189,7 +189,7 @@ func (w *world) proxy(ctx context.Context, to string, redis bool) (*fault.Proxy,
 }
 
 // owner returns the pod whose connection it is.
-func (w *world) owner(client net.Addr) string {
+func (w *world) owner(client net.Conn) string {
 	now, err := fleet.ReadState(w.stack.State)
 	w.mu.Lock()
 	if err == nil {
