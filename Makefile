@@ -45,7 +45,7 @@ unit: ## Format, vet and the Go tests with the race detector
 	scripts/check-format
 	$(GO) vet ./...
 	$(GO) test -race $$($(GO) list ./... | grep -v /services/proofs)
-	$(GO) test -race -p 1 ./services/proofs/... # whole systems: one after the other
+	$(GO) test -race -p 1 -timeout 30m ./services/proofs/... # whole systems: one after the other
 	$(GO) test ./services/internal/nowait # which has other calls without the detector
 
 web: web/node_modules/.package-lock.json ## The page's modules in Node
