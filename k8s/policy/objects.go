@@ -143,6 +143,41 @@ func ingress(s *manifests.Set, _ *Code) []string {
 	return all
 }
 
+// spreading: what asks for distance selects the pods that ask, or it does
+// nothing, and nobody notices.
+func spreading(s *manifests.Set, _ *Code) []string {
+	var all complaints
+	for _, w := range s.Workloads() {
+		for _, c := range w.Pod.Spec.TopologySpreadConstraints {
+			all.unless(selects(c.LabelSelector, w.Pod.Labels), "%s is spread over %s from other pods than its own", w.Meta.Name, where(c.TopologyKey))
+		}
+		affinity := w.Pod.Spec.Affinity
+		if affinity == nil || affinity.PodAntiAffinity == nil {
+			continue
+		}
+		terms := slices.Clone(affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution)
+		for _, p := range affinity.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution {
+			terms = append(terms, p.PodAffinityTerm)
+		}
+		for _, term := range terms {
+			all.unless(selects(term.LabelSelector, w.Pod.Labels), "%s is spread over %s from other pods than its own", w.Meta.Name, where(term.TopologyKey))
+		}
+	}
+	return all
+}
+
+// where names a topology key.
+func where(key string) string {
+	switch key {
+	case corev1.LabelTopologyZone:
+		return "zones"
+	case corev1.LabelHostname:
+		return "nodes"
+	default:
+		return key
+	}
+}
+
 func autoscalers(s *manifests.Set, code *Code) []string {
 	var all complaints
 	scaled := make(map[string]int32)

@@ -42,6 +42,7 @@ var All = []Policy{
 	{"objects have the recommended labels", labels},
 	{"just the known flows are allowed", flows},
 	{"the Ingress leads each path to its service, and none to what is internal", ingress},
+	{"pods are spread from their own kind", spreading},
 	{"autoscalers own the number of replicas", autoscalers},
 	{"Redis loses and evicts nothing", redis},
 	{"no Secret is part of the manifests", secrets},

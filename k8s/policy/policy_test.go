@@ -152,6 +152,12 @@ var broken = []struct {
 		paths[0], paths[5] = paths[5], paths[0]
 	}},
 	{"the Ingress leads each path to its service, and none to what is internal", "no rule", "", func(s *manifests.Set) { s.Ingresses[0].Spec.TLS[0].Hosts[0] = "other.example.org" }},
+	{"pods are spread from their own kind", "over zones", "", func(s *manifests.Set) {
+		pod(s, "gateway").TopologySpreadConstraints[0].LabelSelector.MatchLabels["app"] = "x"
+	}},
+	{"pods are spread from their own kind", "over nodes", "", func(s *manifests.Set) {
+		pod(s, "api").Affinity.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution[0].PodAffinityTerm.LabelSelector.MatchLabels["app"] = "x"
+	}},
 	{"autoscalers own the number of replicas", "undo its work", "", func(s *manifests.Set) { deployment(s, "gateway").Spec.Replicas = new(int32(4)) }},
 	{"autoscalers own the number of replicas", "has not 2 replicas", "../overlays/local", func(s *manifests.Set) { deployment(s, "frontend").Spec.Replicas = nil }},
 	{"autoscalers own the number of replicas", "at once", "", func(s *manifests.Set) { s.Autoscalers[0].Spec.Behavior = nil }},
