@@ -47,7 +47,7 @@ func strangers() []peer {
 	return []peer{
 		dns, system, world,
 		pod("ingress", "ingress", map[string]string{"app": "controller"}, "pixel-playground/ingress", "allowed"),
-		pod("prometheus operator", "monitoring", map[string]string{"app": "prometheus"}, "pixel-playground/metrics", "allowed"),
+		pod("monitoring", "monitoring", map[string]string{"app": "prometheus"}, "pixel-playground/metrics", "allowed"),
 		pod("other", "other", map[string]string{"app": "websocket-gateway"}),
 		{name: "unknown", labels: map[string]string{"app": "unknown"}, address: netip.MustParseAddr("10.1.2.4")},
 	}
@@ -62,7 +62,7 @@ func allowed(s *manifests.Set) []string {
 	}
 	open := []string{"ingress"}
 	if slices.ContainsFunc(s.Services, func(service *corev1.Service) bool { return service.Spec.Type == corev1.ServiceTypeNodePort }) {
-		open = append(open, "world", "other", "DNS", "kube-system", "prometheus operator") // whoever can reach a node
+		open = append(open, "world", "other", "DNS", "kube-system", "monitoring") // whoever can reach a node
 	}
 	ports := map[string]string{"gateway": ":3002", "api": ":3001", "frontend": ":3000"}
 	for _, from := range open {
@@ -75,7 +75,7 @@ func allowed(s *manifests.Set) []string {
 			flows = append(flows, "load → "+to+port, "load → DNS:53/UDP", "load → DNS:53/TCP")
 		}
 		if len(s.PodMonitors) > 0 {
-			flows = append(flows, "prometheus operator → "+to+":9464")
+			flows = append(flows, "monitoring → "+to+":9464")
 		}
 	}
 	if !slices.ContainsFunc(s.Deployments, func(d *appsv1.Deployment) bool { return d.Name == "prometheus" }) {
@@ -89,7 +89,7 @@ func allowed(s *manifests.Set) []string {
 		"prometheus → canary:9091", "prometheus → redis-exporter:9121",
 		"prometheus → alertmanager:9093", "prometheus → kube-system:443", "prometheus → world:443", // the Kubernetes API is anywhere
 		"gateway → collector:4317", "gateway → collector:4318", "api → collector:4317", "api → collector:4318", "collector → jaeger:4317", "collector → victorialogs:9428",
-		"grafana → prometheus:9090", "grafana → jaeger:16686", "grafana → victorialogs:9428",
+		"grafana → prometheus:9090", "monitoring → prometheus:9090", "grafana → jaeger:16686", "grafana → victorialogs:9428",
 		"canary → gateway:3002", "canary → api:3001", "redis-exporter → redis:6379",
 	)
 }

@@ -139,7 +139,7 @@ var broken = []struct {
 		policy(s, "load").Spec.Egress[0].To, policy(s, "load").Spec.Egress[0].Ports = nil, nil
 		policy(s, "redis").Spec.Ingress[0].From[0].PodSelector.MatchExpressions[0].Values[0] = "load"
 	}},
-	{"just the known flows are allowed", "prometheus operator → api:9464 is needed", "../testdata/everything", func(s *manifests.Set) {
+	{"just the known flows are allowed", "monitoring → api:9464 is needed", "../testdata/everything", func(s *manifests.Set) {
 		s.Policies = slices.DeleteFunc(s.Policies, func(p *networkingv1.NetworkPolicy) bool { return p.Name == "metrics" })
 	}},
 	{"just the known flows are allowed", "api → world:443 is allowed", "", func(s *manifests.Set) {
