@@ -102,7 +102,7 @@ func TestSchemasNotice(t *testing.T) {
 		{"apiVersion: policy/v1\n", "apiVersion: policy/v1beta1\n"},
 		{"maxUnavailable: 0", "maxUnavailable: {}"},
 		{"storage: 1Gi", "storage: [1Gi]"},
-		{"pathType: Exact", "pathTypes: Exact"},
+		{"pathType: Prefix", "pathTypes: Prefix"},
 	} {
 		if !bytes.Contains(s.YAML, []byte(change[0])) {
 			t.Errorf("%q is no part of the objects", change[0])

@@ -116,9 +116,9 @@ func ingress(s *manifests.Set, _ *Code) []string {
 	want := []path{
 		{"/ws", "gateway", networkingv1.PathTypePrefix},
 		{"/api", "api", networkingv1.PathTypePrefix},
-		{"/metrics", nowhere, networkingv1.PathTypeExact},
-		{"/livez", nowhere, networkingv1.PathTypeExact},
-		{"/readyz", nowhere, networkingv1.PathTypeExact},
+		{"/metrics", nowhere, networkingv1.PathTypePrefix},
+		{"/livez", nowhere, networkingv1.PathTypePrefix},
+		{"/readyz", nowhere, networkingv1.PathTypePrefix},
 		{"/", "frontend", networkingv1.PathTypePrefix},
 	}
 	all.unless(len(s.Ingresses) > 0, "there is no Ingress")
