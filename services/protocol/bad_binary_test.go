@@ -146,6 +146,7 @@ func TestBadBinary(t *testing.T) {
 // messages before the bad one are handled.
 func TestBadServerBinary(t *testing.T) {
 	epoch := strings.Repeat("A0", 16)
+	good := `01 20 01` + epoch + `00 0100 0100 FFFFFF 00000000 00 00 00`
 	for _, row := range []struct {
 		name, frame string
 		handled     int
@@ -156,6 +157,9 @@ func TestBadServerBinary(t *testing.T) {
 		{"connected: version 2", `01 01 02`, 0},
 		{"connected: cut off", `01 11 01` + epoch, 0},
 		{"connected: string longer than the body", `01 23 01` + epoch + `00 0100 0100 FFFFFF 00000000 FF FF FF FF FF FF FF 0F 00 00`, 0},
+		{"resumed: empty", good + `0D 00`, 0},
+		{"resumed: byte too many", good + `0D 02 01 01`, 0},
+		{"resumed: cut off", good + `0D 01`, 0},
 		{"updates: empty", `02 00`, 0},
 		{"updates: author alone", `02 06 01 01 00 00 00 00`, 0},
 		{"updates: unknown head", `02 0C 01 01 00 00 00 00 01 45 01 01 FF 00`, 0},

@@ -29,6 +29,7 @@ const (
 	binPong          = 0x0A
 	binCursors       = 0x0B
 	binCount         = 0x0C
+	binResumed       = 0x0D
 
 	binHello     = 0x41
 	binDraw      = 0x42

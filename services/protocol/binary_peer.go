@@ -14,17 +14,20 @@ import (
 // in the frame has been told when the error is returned.
 func VisitServerBinary(frame []byte, pixel func(seq uint64, p canvas.Pixel), handle func(ServerMessage) error) error {
 	for b := frame; len(b) > 0; {
-		n, at := uint64(0), 0
-		if len(b) > 1 {
-			n, at = binary.Uvarint(b[1:])
-		}
-		if at <= 0 || n > uint64(len(b)-1-at) {
+		body, end := bounds(b)
+		if end == 0 {
 			return errTruncated
 		}
-		end := 1 + at + int(n)
+		if b[0] == binConnected && end < len(b) && b[end] == binResumed { // the two are read as one
+			_, n := bounds(b[end:])
+			if n == 0 {
+				return errTruncated
+			}
+			end += n
+		}
 		var err error
 		if b[0] == binUpdates {
-			err = visitUpdates(b[1+at:end], pixel, handle)
+			err = visitUpdates(b[body:end], pixel, handle)
 		} else {
 			err = DecodeServerBinary(b[:end], handle)
 		}
@@ -34,6 +37,19 @@ func VisitServerBinary(frame []byte, pixel func(seq uint64, p canvas.Pixel), han
 		b = b[end:]
 	}
 	return nil
+}
+
+// bounds returns where the body of the first message begins and ends; 0, 0 when
+// it is not whole.
+func bounds(b []byte) (body, end int) {
+	n, at := uint64(0), 0
+	if len(b) > 1 {
+		n, at = binary.Uvarint(b[1:])
+	}
+	if at <= 0 || n > uint64(len(b)-1-at) {
+		return 0, 0
+	}
+	return 1 + at, 1 + at + int(n)
 }
 
 func visitUpdates(body []byte, pixel func(uint64, canvas.Pixel), handle func(ServerMessage) error) error {

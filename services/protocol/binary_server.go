@@ -18,6 +18,7 @@ import (
 //	connected       version u8, epoch 16 bytes, seq uvarint, width u16,
 //	                height u16, background colour, author u32,
 //	                canvas string, pod string, client id string
+//	resumed         from u8; only directly behind connected, in its frame
 //	updates         first uvarint, time uvarint, operations to the end:
 //	                author u32, number uvarint, body
 //	range           prev uvarint, seq uvarint, time uvarint,
@@ -92,7 +93,7 @@ func AppendRange(b []byte, r *Range) []byte {
 func AppendServerBinary(b []byte, m ServerMessage) []byte {
 	switch m := m.(type) {
 	case Connected:
-		return appendMessage(b, binConnected, func(b []byte) []byte {
+		b = appendMessage(b, binConnected, func(b []byte) []byte {
 			b = append(b, BinaryVersion)
 			b = append(b, m.Position.Epoch[:]...)
 			b = binary.AppendUvarint(b, m.Position.Seq)
@@ -102,6 +103,12 @@ func AppendServerBinary(b []byte, m ServerMessage) []byte {
 			b = appendString(b, m.Pod)
 			return appendString(b, m.ClientID)
 		})
+		if m.Resumed != 0 {
+			// Not in the body: bodies do not grow, and older readers skip types
+			// that they do not know.
+			b = append(b, binResumed, 1, byte(m.Resumed))
+		}
+		return b
 	case Ack:
 		return appendMessage(b, binAck, func(b []byte) []byte {
 			return binary.AppendUvarint(binary.AppendUvarint(b, m.Number), m.Seq)
@@ -173,6 +180,12 @@ func DecodeServerBinary(frame []byte, handle func(ServerMessage) error) error {
 		}
 		if m == nil {
 			continue
+		}
+		if c, ok := m.(Connected); ok {
+			if c.Resumed, err = r.resumed(); err != nil {
+				return fmt.Errorf("protocol: message %#x: %w", binResumed, err)
+			}
+			m = c
 		}
 		if err := handle(m); err != nil {
 			return err
@@ -261,6 +274,27 @@ func decodeServerBinary(kind byte, r reader) (ServerMessage, error) {
 		return nil, fmt.Errorf("%d bytes too many", len(r.b))
 	}
 	return m, nil
+}
+
+// resumed takes the message of that type which may stand behind connected. What
+// it does not know is as good as not told.
+func (r *reader) resumed() (Source, error) {
+	if len(r.b) == 0 || r.b[0] != binResumed {
+		return 0, nil
+	}
+	_, body := r.message()
+	s := Source(body.u8())
+	switch {
+	case r.err != nil:
+		return 0, r.err
+	case body.err != nil:
+		return 0, body.err
+	case len(body.b) != 0:
+		return 0, fmt.Errorf("%d bytes too many", len(body.b))
+	case s != FromMemory && s != FromLog:
+		return 0, nil
+	}
+	return s, nil
 }
 
 func (r *reader) position() canvas.Position {

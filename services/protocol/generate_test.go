@@ -169,6 +169,7 @@ var genPlain = rapid.Custom(func(t *rapid.T) ServerMessage {
 		return Connected{
 			ClientID: genText.Draw(t, "client"), Pod: genText.Draw(t, "pod"), Canvas: genText.Draw(t, "canvas"),
 			Spec: genSpec.Draw(t, "spec"), Position: genPosition.Draw(t, "position"), Author: rapid.Uint32().Draw(t, "author"),
+			Resumed: rapid.SampledFrom([]Source{0, FromMemory, FromLog}).Draw(t, "resumed"),
 		}
 	case 1:
 		return Ack{Number: genNumber.Draw(t, "number"), Seq: genNumber.Draw(t, "seq")}

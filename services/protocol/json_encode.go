@@ -115,6 +115,10 @@ func appendPosition(b []byte, prev, seq uint64) []byte {
 func EncodeJSON(m ServerMessage) [][]byte {
 	switch m := m.(type) {
 	case Connected:
+		resumed := ""
+		if m.Resumed != 0 {
+			resumed = m.Resumed.String()
+		}
 		return [][]byte{marshal(struct {
 			Type     string `json:"type"`
 			Message  string `json:"message"`
@@ -125,8 +129,9 @@ func EncodeJSON(m ServerMessage) [][]byte {
 			Height   int    `json:"height"`
 			Epoch    string `json:"epoch"`
 			Seq      uint64 `json:"seq"`
+			Resumed  string `json:"resumed,omitempty"`
 		}{"connected", "Connected to Cloud Pixel Playground", m.ClientID, m.Pod, m.Canvas,
-			m.Spec.Width, m.Spec.Height, m.Position.Epoch.String(), m.Position.Seq})}
+			m.Spec.Width, m.Spec.Height, m.Position.Epoch.String(), m.Position.Seq, resumed})}
 	case Resync:
 		return [][]byte{marshal(struct {
 			Type  string `json:"type"`

@@ -99,6 +99,7 @@ func decodeServerJSON(frame []byte) (ServerMessage, error) {
 		Epoch    string   `json:"epoch"`
 		Seq      uint64   `json:"seq"`
 		Prev     uint64   `json:"prev"`
+		Resumed  string   `json:"resumed"`
 		X        uint16   `json:"x"`
 		Y        uint16   `json:"y"`
 		Color    string   `json:"color"`
@@ -133,11 +134,17 @@ func decodeServerJSON(frame []byte) (ServerMessage, error) {
 		if err != nil {
 			return nil, err
 		}
-		return Connected{
+		c := Connected{
 			ClientID: m.ClientID, Pod: m.Pod, Canvas: m.Canvas,
 			Spec:     canvas.Spec{Width: m.Width, Height: m.Height, Background: canvas.White},
 			Position: canvas.Position{Epoch: epoch, Seq: m.Seq},
-		}, nil
+		}
+		for _, s := range []Source{FromMemory, FromLog} {
+			if s.String() == m.Resumed {
+				c.Resumed = s
+			}
+		}
+		return c, nil
 	case "pixel_updated":
 		c, err := canvas.ParseColor(m.Color)
 		if err != nil {

@@ -137,6 +137,10 @@ type (
 		// Author is the tag that this connection's operations carry, as far as
 		// it is known; hello changes it.
 		Author uint32
+		// Resumed tells from where the gateway takes what lies behind the
+		// position that the client has claimed; 0 when it does not go on from
+		// there, or does not tell.
+		Resumed Source
 	}
 
 	// Updates is a run of operations with consecutive positions (binary only).
@@ -265,6 +269,26 @@ func (s State) String() string {
 		return "degraded"
 	case Draining:
 		return "draining"
+	}
+	return "unknown"
+}
+
+// Source is where a gateway has what a returning client missed.
+type Source uint8
+
+// Sources.
+const (
+	FromMemory Source = 1 // the gateway's recent history
+	FromLog    Source = 2 // the log, which was read for those who come back
+)
+
+// String returns the JSON name.
+func (s Source) String() string {
+	switch s {
+	case FromMemory:
+		return "memory"
+	case FromLog:
+		return "log"
 	}
 	return "unknown"
 }

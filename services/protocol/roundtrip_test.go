@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"bytes"
 	"encoding/binary"
 	"reflect"
 	"testing"
@@ -278,5 +279,37 @@ func TestAppendEntryCuts(t *testing.T) {
 	}
 	if next != e.Last()+1 || messages < 2 {
 		t.Errorf("%d messages up to %d, want several up to %d", messages, next, e.Last()+1)
+	}
+}
+
+// TestResumedStandsBehindConnected: elsewhere it says nothing, as to a reader
+// that does not know it.
+func TestResumedStandsBehindConnected(t *testing.T) {
+	connected, resumed := AppendServerBinary(nil, Connected{Canvas: "main"}), []byte{binResumed, 1, byte(FromLog)}
+	pong, unknown := AppendServerBinary(nil, Pong{}), []byte{0x3F, 0}
+	for _, row := range []struct {
+		name  string
+		parts [][]byte
+		want  []ServerMessage
+	}{
+		{"behind it", [][]byte{connected, resumed, pong}, []ServerMessage{Connected{Canvas: "main", Resumed: FromLog}, Pong{}}},
+		{"behind another one", [][]byte{connected, pong, resumed}, []ServerMessage{Connected{Canvas: "main"}, Pong{}}},
+		{"behind an unknown one", [][]byte{connected, unknown, resumed}, []ServerMessage{Connected{Canvas: "main"}}},
+		{"twice", [][]byte{connected, resumed, {binResumed, 1, byte(FromMemory)}}, []ServerMessage{Connected{Canvas: "main", Resumed: FromLog}}},
+		{"before it", [][]byte{resumed, connected}, []ServerMessage{Connected{Canvas: "main"}}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			frame := bytes.Join(row.parts, nil)
+			var decoded, visited []ServerMessage
+			take := func(to *[]ServerMessage) func(ServerMessage) error {
+				return func(m ServerMessage) error { *to = append(*to, m); return nil }
+			}
+			if err := DecodeServerBinary(frame, take(&decoded)); err != nil || !reflect.DeepEqual(decoded, row.want) {
+				t.Errorf("decoded %+v, %v", decoded, err)
+			}
+			if err := VisitServerBinary(frame, func(uint64, canvas.Pixel) {}, take(&visited)); err != nil || !reflect.DeepEqual(visited, row.want) {
+				t.Errorf("visited %+v, %v", visited, err)
+			}
+		})
 	}
 }

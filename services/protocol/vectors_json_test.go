@@ -49,6 +49,10 @@ func serverJSONVectors() []vector {
 	at := canvas.Position{Epoch: vectorEpoch, Seq: 300}
 	one("json-connected", Connected{ClientID: "client_1700000000000_k3x9", Pod: "gateway-0", Canvas: "main",
 		Spec: canvas.Spec{Width: 50, Height: 50, Background: canvas.White}, Position: at})
+	for _, from := range []Source{FromMemory, FromLog} {
+		one("json-connected-resumed-"+from.String(), Connected{ClientID: "client_1", Pod: "gateway-0", Canvas: "main",
+			Spec: canvas.Spec{Width: 50, Height: 50, Background: canvas.White}, Position: at, Resumed: from})
+	}
 	one("json-resync", Resync{Position: at})
 	one("json-ack", Ack{Number: 2, Seq: 302})
 	one("json-error-original", Error{Code: CodeInvalidFormat, Message: CodeInvalidFormat.Message()})
@@ -84,6 +88,11 @@ func serverJSONVectors() []vector {
 	add("json-canvas-reset", frames[3], CanvasReset{Color: canvas.White, Prev: 302, Seq: 303})
 	add("json-position", frames[4], Advanced{Prev: 303, Seq: 304})
 	add("json-pixel-updated-conflated", frames[5], update(1, 1, 0x123456, "Ada", 304, 310))
+	later := `{"type":"connected","message":"","clientId":"c","pod":"p","canvas":"main","width":50,"height":50,"epoch":"` +
+		vectorEpoch.String() + `","seq":300,"resumed":"of a later version"}`
+	all = append(all, vector{Name: "json-connected-resumed-of-a-later-version", Codec: "json", Direction: "server", DecodeOnly: true,
+		frame: []byte(later), server: []ServerMessage{Connected{ClientID: "c", Pod: "p", Canvas: "main",
+			Spec: canvas.Spec{Width: 50, Height: 50, Background: canvas.White}, Position: at}}})
 	all = append(all, vector{Name: "json-server-unknown-skipped", Codec: "json", Direction: "server", DecodeOnly: true,
 		frame: []byte(`{"type":"of a later version","x":"left"}`)})
 	return all

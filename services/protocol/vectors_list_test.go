@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"encoding/binary"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -136,11 +137,25 @@ func serverBinaryVectors() []vector {
 	unknown.frame = append(append(append([]byte(nil), unknown.frame[:pong]...), 0x3F, 0x02, 0xBE, 0xEF), unknown.frame[pong:]...)
 	unknown.DecodeOnly = true
 
+	resumed := func(from Source) Connected {
+		return Connected{Canvas: "main", Pod: "gateway-0", ClientID: "client_1", Spec: vectorSpec, Position: at, Resumed: from}
+	}
+	later := encode("connected-resumed-of-a-later-version", resumed(0), Pong{Time: vectorTime})
+	later.frame = slices.Insert(later.frame, len(later.frame)-pong, binResumed, 1, 0x09)
+	later.DecodeOnly = true
+	alone := encode("server-resumed-alone-skipped", Pong{Time: vectorTime})
+	alone.frame = append(alone.frame, binResumed, 1, byte(FromLog))
+	alone.DecodeOnly = true
+
 	return []vector{
 		encode("connected", Connected{ClientID: "client_1700000000000_k3x9", Pod: "gateway-0", Canvas: "main",
 			Spec: vectorSpec, Position: at, Author: uint32(author)}),
 		encode("connected-at-greatest", Connected{Canvas: "m", Spec: canvas.Spec{Width: 4096, Height: 1, Background: 0x123456},
 			Position: canvas.Position{Epoch: vectorEpoch, Seq: MaxNumber}}),
+		encode("connected-resumed-memory", resumed(FromMemory)),
+		encode("connected-resumed-log", resumed(FromLog), Pong{Time: vectorTime}),
+		later,
+		alone,
 		encode("updates-single", Updates{First: 301, Time: vectorTime, Ops: []canvas.Op{single}}),
 		encode("updates-uniform", Updates{First: 302, Time: vectorTime, Ops: []canvas.Op{uniform}}),
 		encode("updates-many-colors", Updates{First: 303, Time: vectorTime, Ops: []canvas.Op{many}}),

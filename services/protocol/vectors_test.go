@@ -215,9 +215,13 @@ func describeClient(t *testing.T, m ClientMessage) map[string]any {
 func describeServer(t *testing.T, m ServerMessage) map[string]any {
 	switch m := m.(type) {
 	case Connected:
-		return map[string]any{"type": "connected", "epoch": m.Position.Epoch.String(), "seq": m.Position.Seq,
+		d := map[string]any{"type": "connected", "epoch": m.Position.Epoch.String(), "seq": m.Position.Seq,
 			"width": m.Spec.Width, "height": m.Spec.Height, "background": m.Spec.Background.String(),
 			"author": m.Author, "canvas": m.Canvas, "pod": m.Pod, "clientId": m.ClientID}
+		if m.Resumed != 0 {
+			d["resumed"] = m.Resumed.String()
+		}
+		return d
 	case Updates:
 		ops := make([]map[string]any, len(m.Ops))
 		for i, o := range m.Ops {

@@ -12,6 +12,7 @@ function message(type, body) {
 
 const spec = (w, { width, height, background }) => w.u16(width).u16(height).color(background);
 
+const SOURCES = { memory: 1, log: 2 };
 const STATES = { live: 1, degraded: 2, draining: 3 };
 
 function points(w, pixels) {
@@ -33,6 +34,10 @@ export function encode(m) {
     case 'connected':
       w.u8(m.version ?? 1).bytes(fromHex(m.epoch)).uvarint(m.seq);
       spec(w, m).u32(m.author).string(m.canvas).string(m.pod).string(m.clientId);
+      if (m.resumed) {
+        const more = message(Type.resumed, new Writer().u8(SOURCES[m.resumed]));
+        return new Writer().bytes(message(Type.connected, w)).bytes(more).finish();
+      }
       break;
     case 'updates':
       w.uvarint(m.first).uvarint(m.time);

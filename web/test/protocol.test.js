@@ -107,6 +107,19 @@ test('numbers', async (t) => {
   assert.throws(() => new binary.Reader(new binary.Writer().zigzag(65536).finish()).zigzag(), binary.ProtocolError);
 });
 
+test('more about connected counts directly behind it only', () => {
+  const of = (name) => binary.fromHex(vectors.find((v) => v.name === name).hex);
+  const resumed = new Uint8Array([0x0d, 1, 2]);
+  const read = (...parts) => protocol.decode(protocol.frame(parts)).map((m) => `${m.type} ${m.resumed ?? ''}`);
+  assert.deepEqual(read(of('connected'), resumed, of('pong')), ['connected log', 'pong ']);
+  assert.deepEqual(read(of('connected'), of('pong'), resumed), ['connected ', 'pong ']);
+  assert.deepEqual(read(of('connected'), new Uint8Array([0x3f, 0]), resumed), ['connected ']);
+  assert.deepEqual(read(of('connected'), resumed, new Uint8Array([0x0d, 1, 1])), ['connected log']);
+  for (const bad of [[0x0d, 0], [0x0d, 2, 1, 1], [0x0d, 1]]) {
+    assert.throws(() => read(of('connected'), new Uint8Array(bad)), binary.ProtocolError, `${bad}`);
+  }
+});
+
 test('malformed messages are refused', async (t) => {
   const cases = {
     'ack: a byte too many': [0x04, '01 01 01', /too many/],

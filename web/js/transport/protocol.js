@@ -25,7 +25,7 @@ export const MAX_SIDE = 4096;
 
 /** @typedef {{type: 'presence', active: number, time: number, users: {author: number, name: string}[], isList: boolean}} Presence */
 /** @typedef {{width: number, height: number, background: number}} Spec */
-/** @typedef {{type: 'connected', epoch: string, seq: number, author: number, canvas: string, pod: string, clientId: string} & Spec} Connected */
+/** @typedef {{type: 'connected', epoch: string, seq: number, author: number, canvas: string, pod: string, clientId: string, resumed?: string} & Spec} Connected */
 /** @typedef {{type: 'updates', first: number, time: number, ops: Operation[]}} Updates */
 /** @typedef {{type: 'range', prev: number, seq: number, time: number, reset: number|null, pixels: number[]}} Range */
 /** @typedef {{type: 'snapshotBegin', epoch: string, seq: number, hash: bigint, bands: number} & Spec} SnapshotBegin */
@@ -54,6 +54,7 @@ export const Type = Object.freeze({
   pong: 0x0a,
   cursors: 0x0b,
   count: 0x0c,
+  resumed: 0x0d,
   hello: 0x41,
   draw: 0x42,
   setName: 0x43,
@@ -93,6 +94,12 @@ export const isTransient = (code) => code >= 16;
 
 /** @type {Record<number, string>} */
 const STATES = { 1: 'live', 2: 'degraded', 3: 'draining' };
+
+/**
+ * Where a gateway has what a returning page missed.
+ * @type {Record<number, string>}
+ */
+const SOURCES = { 1: 'memory', 2: 'log' };
 
 /** "#RRGGBB" of a colour. @param {number} color */
 export function formatColor(color) {
@@ -160,14 +167,23 @@ export function decode(bytes) {
   const r = new Reader(bytes);
   /** @type {Message[]} */
   const messages = [];
+  /** @type {Connected|null} the message before, where it is connected */
+  let greeting = null;
   while (r.left > 0) {
     const type = r.u8();
     const body = new Reader(r.bytes(r.uvarint()));
-    const decoder = decoders[type];
-    if (!decoder) continue;
-    const m = decoder(body);
+    if (type === Type.resumed && greeting) {
+      const from = SOURCES[body.u8()];
+      if (from) greeting.resumed = from;
+      greeting = null;
+    } else {
+      const decoder = decoders[type];
+      const m = decoder?.(body);
+      greeting = m?.type === 'connected' ? m : null;
+      if (!m) continue;
+      messages.push(m);
+    }
     if (body.left !== 0) throw new ProtocolError(`${body.left} bytes too many in a message`);
-    messages.push(m);
   }
   return messages;
 }
