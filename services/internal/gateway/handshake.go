@@ -130,6 +130,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	go g.serve(tracing.Detach(r.Context()), room, ws, socket, since, how, done)
 }
 
+// sources are what connected tells of where the client goes on from.
+var sources = map[hub.Resumption]protocol.Source{hub.FromMemory: protocol.FromMemory, hub.FromLog: protocol.FromLog}
+
 // query reads the canvas and the position that a returning client holds.
 func query(r *http.Request) (id string, since *canvas.Position, err error) {
 	q := r.URL.Query()
@@ -227,15 +230,17 @@ func (g *Gateway) serve(ctx context.Context, r *room, ws *websocket.Conn, s *soc
 	g.open.Add(1)
 	g.metrics.connections.Inc()
 	_, author := c.user()
-	joined := r.hub.Join(out, since, func(at canvas.Position, _ hub.Resumption) protocol.ServerMessage {
+	var joined hub.Resumption
+	r.hub.Join(out, since, func(at canvas.Position, by hub.Resumption) protocol.ServerMessage {
+		joined = by
+		if by == hub.FromMemory && how == hub.FromLog {
+			joined = hub.FromLog // memory has it because the log was read for this client
+		}
 		return protocol.Connected{
-			ClientID: id, Pod: g.o.Pod, Canvas: r.canvas.ID, Spec: c.spec, Position: at, Author: uint32(author),
+			ClientID: id, Pod: g.o.Pod, Canvas: r.canvas.ID, Spec: c.spec, Position: at, Author: uint32(author), Resumed: sources[joined],
 		}
 	})
 	r.add(c) // not before: whoever finds it there may close it, through the hub
-	if joined == hub.FromMemory && how == hub.FromLog {
-		joined = hub.FromLog
-	}
 	if joined != hub.Fresh {
 		g.metrics.resumes[joined].Inc()
 	}

@@ -29,6 +29,7 @@ func strokes(n int) []canvas.Op {
 // reached another one.
 type resumed struct {
 	at      canvas.Position // as connected says, or the picture
+	from    protocol.Source // as connected says
 	picture bool
 	cells   map[canvas.Pixel]bool // what changed after it, in the end
 }
@@ -51,7 +52,7 @@ func resume(t *testing.T, g *running, claim canvas.Position, until uint64) (got 
 		if err := protocol.DecodeServerBinary(payload, func(m protocol.ServerMessage) error {
 			switch m := m.(type) {
 			case protocol.Connected:
-				greeted, got.at, last = true, m.Position, m.Position.Seq
+				greeted, got.at, got.from, last = true, m.Position, m.Resumed, m.Position.Seq
 				if m.Position != claim {
 					last = 0 // a picture has to come
 				}
@@ -96,13 +97,16 @@ func TestResume(t *testing.T) {
 	short := func(o *gateway.Options) { o.HistoryOps = 200 }
 	g := start(t, server.URL(), "a", short)
 	dialOld(t, g, "/").await(t, 1, "connected") // the canvas exists
+	// What is read from the log for one client others find in memory.
+	json := start(t, server.URL(), "b", short)
+	dialOld(t, json, "/").await(t, 1, "connected")
 	appendOps(t, s, "main", strokes(1000)...)
 	meta, err := s.Meta(deadline(t), "main")
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the gateway has it all", func() bool {
-		return strings.Contains(connectedAt(t, g), `"seq":1000}`)
+	eventually(t, "the gateways have it all", func() bool {
+		return strings.HasSuffix(connectedAt(t, g), `"seq":1000}`) && strings.HasSuffix(connectedAt(t, json), `"seq":1000}`)
 	})
 	after := func(seq uint64) map[canvas.Pixel]bool {
 		cells := make(map[canvas.Pixel]bool)
@@ -133,6 +137,13 @@ func TestResume(t *testing.T) {
 			if got.picture != row.picture {
 				t.Fatalf("picture: %v", got.picture)
 			}
+			said := got.from.String()
+			if got.from == 0 {
+				said = "snapshot" // nothing is told, and a picture comes
+			}
+			if said != row.from {
+				t.Errorf("the client is told %v", got.from)
+			}
 			if row.picture && (got.at != at(1000) || len(got.cells) > 0) {
 				t.Errorf("picture at %v, then %v", got.at, got.cells)
 			}
@@ -160,6 +171,21 @@ func TestResume(t *testing.T) {
 		c = dialOld(t, g, fmt.Sprintf("/?epoch=%s&since=%d", canvas.NewEpoch(), 990))
 		if m := c.await(t, 1, "resync")[0]; !strings.HasPrefix(m.text, fmt.Sprintf(`{"type":"resync","epoch":"%s","seq":1000`, meta.Epoch)) {
 			t.Errorf("got %s", m.text)
+		}
+		for _, row := range []struct {
+			claim canvas.Position
+			ends  string
+		}{
+			{at(1000), `"seq":1000,"resumed":"memory"}`},
+			{at(900), `"seq":900,"resumed":"memory"}`},
+			{at(300), `"seq":300,"resumed":"log"}`},
+			{at(protocol.MaxNumber), `"seq":1000}`},
+			{canvas.Position{Epoch: canvas.NewEpoch(), Seq: 990}, `"seq":1000}`},
+		} {
+			c := dialOld(t, json, fmt.Sprintf("/?epoch=%s&since=%d", row.claim.Epoch, row.claim.Seq))
+			if m := c.await(t, 1, "connected")[0]; !strings.HasSuffix(m.text, row.ends) {
+				t.Errorf("who claims %d is greeted with %s", row.claim.Seq, m.text)
+			}
 		}
 	})
 }
