@@ -97,7 +97,7 @@ func TestLive(t *testing.T) {
 				await ann.close();
 			`, state, codec))
 			for name, want := range map[string]string{
-				"separate": "true", "targets": "[gateway-0 gateway-1]", "by": "continued", "ping": "true", "at": "#ABCDEF", "complete": "true", "diverged": "[]", "memory": "true", "marked": "3",
+				"separate": "true", "targets": "[gateway-0 gateway-1]", "by": "memory", "ping": "true", "at": "#ABCDEF", "complete": "true", "diverged": "[]", "memory": "true", "marked": "3",
 			} {
 				if got := fmt.Sprint(k.result(name)); got != want {
 					t.Errorf("%s is %s, want %s", name, got, want)

@@ -112,8 +112,14 @@ type RecoveryKind int
 
 // Kinds of recovery.
 const (
-	// Continued: the gateway went on from the client's position.
+	// Continued: the gateway went on from the client's position, and did not
+	// tell where it has what the client missed; those of earlier releases do
+	// not.
 	Continued RecoveryKind = iota + 1
+	// FromMemory: as Continued, from the gateway's recent history.
+	FromMemory
+	// FromLog: as Continued, from the log, which the gateway has read for it.
+	FromLog
 	// Snapshot: the gateway sent the whole picture.
 	Snapshot
 	// Reloaded: the client loaded the whole picture by REST.
@@ -123,11 +129,31 @@ const (
 	Skipped
 )
 
-// String returns the kind in lower case.
+// WentOn tells whether the gateway went on from the client's position, wherever
+// it had the rest.
+func (k RecoveryKind) WentOn() bool { return k == Continued || k == FromMemory || k == FromLog }
+
+// wentOn is the kind that connected tells of.
+func wentOn(from protocol.Source) RecoveryKind {
+	switch from {
+	case protocol.FromMemory:
+		return FromMemory
+	case protocol.FromLog:
+		return FromLog
+	}
+	return Continued
+}
+
+// String returns the kind in lower case; memory and log are also what the
+// gateways' pixel_resumes_total calls them.
 func (k RecoveryKind) String() string {
 	switch k {
 	case Continued:
 		return "continued"
+	case FromMemory:
+		return "memory"
+	case FromLog:
+		return "log"
 	case Snapshot:
 		return "snapshot"
 	case Reloaded:

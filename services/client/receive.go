@@ -228,7 +228,7 @@ func (l *link) onConnected(m protocol.Connected) {
 	c.changeState(Live)
 	switch {
 	case l.asks && m.Position == l.asked:
-		l.goOn(m.Position, Continued)
+		l.goOn(m.Position, wentOn(m.Resumed))
 	case c.opts.Codec == Binary:
 		l.awaiting = true // a snapshot follows
 	case c.load != nil:

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"slices"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -87,6 +88,50 @@ func TestResumesAtItsPosition(t *testing.T) {
 			t.Errorf("recoveries: %+v", recoveries)
 		}
 	})
+}
+
+// Where the gateway has what was missed is told, when the gateway tells it.
+func TestResumeTellsWhereFrom(t *testing.T) {
+	sources := []protocol.Source{0, protocol.FromMemory, protocol.FromLog, 0, protocol.FromLog}
+	for _, codec := range codecs {
+		t.Run(codec.String(), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				g := newGateway(t, func(p *peer) {
+					m := protocol.Connected{Pod: "pod", Canvas: "main", Spec: testSpec, Position: canvas.Position{Epoch: epochA, Seq: 10}}
+					if p.n > 1 { // the first one claims nothing
+						m.Resumed = sources[p.n-1]
+						m.Position.Seq, _ = strconv.ParseUint(p.query.Get("since"), 10, 64)
+					}
+					p.send(m)
+					if p.n == 1 && codec == Binary {
+						p.snapshot(epochA, 10)
+					}
+					if p.n < len(sources) {
+						time.Sleep(time.Second)
+						return // breaks
+					}
+					p.drain()
+				})
+				r := newREST()
+				r.at(epochA, 10)
+				o := g.options(codec)
+				if codec == JSON {
+					o.Load = r.load
+				}
+				var kinds []RecoveryKind
+				o.OnResume = func(r Recovery) { kinds = append(kinds, r.Kind) }
+				c := start(t, o)
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if want := []RecoveryKind{FromMemory, FromLog, Continued, FromLog}; !slices.Equal(kinds, want) {
+					t.Errorf("it came back by %v, want %v", kinds, want)
+				}
+				if s := c.Stats(); s.Recoveries[FromLog] != 2 || s.Recoveries[FromMemory] != 1 || s.WentOn() != 4 {
+					t.Errorf("stats: %+v", s)
+				}
+			})
+		})
+	}
 }
 
 func TestNoResumeClaimsNothing(t *testing.T) {

@@ -89,6 +89,17 @@ func newStats() Stats {
 	}
 }
 
+// WentOn returns how many times a gateway went on from the client's position,
+// wherever it had the rest.
+func (s Stats) WentOn() (n uint64) {
+	for kind, times := range s.Recoveries {
+		if kind.WentOn() {
+			n += times
+		}
+	}
+	return n
+}
+
 // clone returns a copy that shares no map.
 func (s Stats) clone() Stats {
 	s.Gateways = maps.Clone(s.Gateways)

@@ -209,7 +209,7 @@ func (j *journal) check(t *testing.T, pod string, there []*witness) {
 		if trip.cut.code != 1012 || !retry.MatchString(trip.cut.reason) {
 			t.Errorf("%s was closed with %d %q", trip.w.name, trip.cut.code, trip.cut.reason)
 		}
-		if len(trip.back) != 1 || trip.back[0].Kind != client.Continued {
+		if len(trip.back) != 1 || !trip.back[0].Kind.WentOn() {
 			t.Errorf("%s came back by %v", trip.w.name, trip.back)
 		}
 		if trip.departed < len(there) {

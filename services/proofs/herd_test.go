@@ -210,8 +210,8 @@ func TestThunderingHerd(t *testing.T) {
 			slices.Sort(times)
 			t.Logf("%d clients back: p50 %v, p95 %v, all %v; by %v; Redis: %+v in %v, before it %+v",
 				len(times), times[len(times)/2], times[len(times)*95/100], times[len(times)-1], kinds, during, took, idle)
-			if len(kinds) != 1 || kinds[client.Continued] == 0 {
-				t.Errorf("clients came back by %v, want all continued", kinds)
+			if len(kinds) != 1 || kinds[client.FromMemory] == 0 {
+				t.Errorf("clients came back by %v, want all from memory", kinds)
 			}
 			// A gateway that was killed loads the canvas again, once. What runs
 			// anyway are the looks at the head, about one each second for each

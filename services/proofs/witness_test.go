@@ -196,7 +196,7 @@ func (w *witness) resumed(r client.Recovery) (then func(client.Recovery)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch p := r.Position.Seq; {
-	case r.Kind != client.Continued: // the picture was seen by updated
+	case !r.Kind.WentOn(): // the picture was seen by updated
 	case p == w.at:
 		// Of a JSON operation all pieces had come, or they come now.
 	case w.json && w.pending && p == w.before:

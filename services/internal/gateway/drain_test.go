@@ -58,7 +58,7 @@ func TestStopUnderLoad(t *testing.T) {
 			t.Errorf("painter %d was closed with %q", i, p.closes)
 		}
 		p.mu.Unlock()
-		if s := p.Stats(); s.Recoveries[client.Continued] != 1 || s.Duplicates != 0 {
+		if s := p.Stats(); s.Recoveries[client.FromMemory] != 1 || s.Duplicates != 0 {
 			t.Errorf("painter %d: %+v", i, s)
 		}
 	}
