@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,25 +10,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
-	"go.uber.org/goleak"
-
+	"github.com/cloud-pixel/playground/k6/internal/livesystem"
 	"github.com/cloud-pixel/playground/k6/report"
 	"github.com/cloud-pixel/playground/services/fleet"
 )
 
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		_ = os.RemoveAll(built)
-		os.Exit(code)
-	}))
-}
-
-// built is the folder with the programs; empty: none was built.
-var built string
+func TestMain(m *testing.M) { livesystem.Main(m) }
 
 // Exit codes of k6.
 const (
@@ -39,59 +27,25 @@ const (
 	exitException  = 107
 )
 
-// programs builds the generator and the playground once.
-var programs = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "pixel-k6-")
-	if err != nil {
-		return "", err
-	}
-	built = dir
-	for _, args := range [][]string{{"build", "-o", dir + "/k6", "."}, {"-C", "..", "build", "-o", dir + "/playground", "./services/playground"}} {
-		if text, err := exec.Command("go", args...).CombinedOutput(); err != nil {
-			return "", fmt.Errorf("%w: %s", err, text)
-		}
-	}
-	return dir, nil
-})
-
 // start starts the shape of production for a test, with the limits of
 // production, and returns its state file.
 func start(t *testing.T) string {
 	t.Helper()
-	dir, err := programs()
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := fleet.Start(fleet.Options{
-		Program: dir + "/playground", Gateways: 4, APIs: 3, Frontends: 2, Log: t.Output(),
-		Env: []string{"LOG_LEVEL=error", "MESSAGES_PER_SECOND=60", "PIXELS_PER_SECOND=2000"},
+	return livesystem.Start(t, fleet.Options{
+		Gateways: 4, APIs: 3, Frontends: 2, Env: []string{"MESSAGES_PER_SECOND=60", "PIXELS_PER_SECOND=2000"},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := f.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	if _, err := f.Ready(ctx, 4, 3, 2); err != nil {
-		t.Fatal(err)
-	}
-	return f.StatePath()
 }
 
 // run runs a script by the built program and returns its exit code, what it
 // said, and its report, nil when there is none.
 func run(t *testing.T, script string, env ...string) (code int, said string, r *report.Report) {
 	t.Helper()
-	dir, err := programs()
+	program, err := livesystem.Generator()
 	if err != nil {
 		t.Fatal(err)
 	}
 	reports := t.TempDir()
-	c := exec.CommandContext(t.Context(), dir+"/k6", "run", "--quiet", "--address", "", script)
+	c := exec.CommandContext(t.Context(), program, "run", "--quiet", "--address", "", script)
 	c.Env = append(os.Environ(), "K6_AUTO_EXTENSION_RESOLUTION=false", "K6_NO_USAGE_REPORT=true", "REPORTS="+reports, "WS_URL=", "API_URL=")
 	c.Env = append(c.Env, env...)
 	var b bytes.Buffer

@@ -1,61 +1,20 @@
 package pixel
 
 import (
-	"context"
 	"fmt"
 	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
+	"github.com/cloud-pixel/playground/k6/internal/livesystem"
 	"github.com/cloud-pixel/playground/services/fleet"
 )
-
-// playgroundProgram builds the playground once.
-var playgroundProgram = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "pixel-extension-")
-	if err != nil {
-		return "", err
-	}
-	built = dir
-	program := filepath.Join(dir, "playground")
-	build := exec.Command("go", "-C", "../..", "build", "-o", program, "./services/playground")
-	if text, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, text)
-	}
-	return program, nil
-})
-
-// built is the folder with the program; empty: none was built.
-var built string
 
 // live starts the real services, two gateways among them, and returns their
 // state file.
 func live(t *testing.T) string {
 	t.Helper()
-	program, err := playgroundProgram()
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := fleet.Start(fleet.Options{Program: program, Gateways: 2, APIs: 1, Frontends: 1, Log: t.Output(), Env: []string{"LOG_LEVEL=error"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := f.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	if _, err := f.Ready(ctx, 2, 1, 1); err != nil {
-		t.Fatal(err)
-	}
-	return f.StatePath()
+	return livesystem.Start(t, fleet.Options{Gateways: 2, APIs: 1, Frontends: 1})
 }
 
 // Scripts against the real services: clients of their own, a swarm, and a

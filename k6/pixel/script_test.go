@@ -3,7 +3,6 @@ package pixel
 import (
 	"fmt"
 	"math"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -12,15 +11,11 @@ import (
 	"go.k6.io/k6/js/modulestest"
 	"go.k6.io/k6/lib"
 	k6metrics "go.k6.io/k6/metrics"
-	"go.uber.org/goleak"
+
+	"github.com/cloud-pixel/playground/k6/internal/livesystem"
 )
 
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		_ = os.RemoveAll(built)
-		os.Exit(code)
-	}))
-}
+func TestMain(m *testing.M) { livesystem.Main(m) }
 
 // test is k6, as far as a script of one virtual user needs it: its event loop,
 // its registry, and its sinks, into which all samples go.
