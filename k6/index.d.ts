@@ -136,8 +136,13 @@ declare module "k6/x/pixel" {
     connected: { pod: string; seq: number; took: number };
     /** A connection has ended other than by `close`: 1006 when it broke. */
     disconnected: { code: number; reason: string };
-    /** The client has what it missed while it was away, `took` ms after it lost the connection. */
-    resumed: { by: "continued" | "snapshot" | "reloaded" | "skipped"; seq: number; took: number };
+    /**
+     * The client has what it missed while it was away, `took` ms after it lost
+     * the connection: from the gateway's `memory` or from the `log`
+     * (`continued`: one of the two, the gateway did not tell), as a `snapshot`
+     * of the whole picture, `reloaded` by REST, or not at all (`skipped`).
+     */
+    resumed: { by: "memory" | "log" | "continued" | "snapshot" | "reloaded" | "skipped"; seq: number; took: number };
   }
 
   export interface SwarmOptions extends ConnectOptions {

@@ -12,6 +12,7 @@ import (
 	"github.com/cloud-pixel/playground/k6/metrics"
 	"github.com/cloud-pixel/playground/services/canvas"
 	"github.com/cloud-pixel/playground/services/client"
+	"github.com/cloud-pixel/playground/services/protocol"
 )
 
 // These tests hold the measuring to a server whose every mistake is known. They
@@ -167,7 +168,7 @@ func TestEachTenthIsDropped(t *testing.T) {
 // A client that repairs notices each of them, comes back, and gets it.
 func TestEachTenthIsRepaired(t *testing.T) {
 	each(t, func(t *testing.T, codec client.Codec) {
-		s := fakegateway.Serve(t, &fakegateway.Server{})
+		s := fakegateway.Serve(t, &fakegateway.Server{Resumed: protocol.FromMemory})
 		s.Order = func(n int, seq uint64) []uint64 {
 			if n != 0 && n != 2 && seq%10 == 0 { // the second client, also after it has come back
 				return nil
@@ -185,7 +186,7 @@ func TestEachTenthIsRepaired(t *testing.T) {
 		if n := set.Get("pixel_disconnects").Parts["code=1002"]; n == nil || n.Value != 10 {
 			t.Errorf("disconnects by code: %v", set.Get("pixel_disconnects").Tags())
 		}
-		if n := set.Get("pixel_resume").Parts["by=continued"]; n == nil || n.Value != 10 {
+		if n := set.Get("pixel_resume").Parts["by=memory"]; n == nil || n.Value != 10 {
 			t.Errorf("resumes: %v", set.Get("pixel_resume").Tags())
 		}
 		// What came late counts with the time that it took, and is told apart.

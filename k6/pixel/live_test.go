@@ -1,20 +1,27 @@
 package pixel
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cloud-pixel/playground/k6/internal/livesystem"
+	"github.com/cloud-pixel/playground/services/canvas"
+	"github.com/cloud-pixel/playground/services/client"
 	"github.com/cloud-pixel/playground/services/fleet"
 )
 
 // live starts the real services, two gateways among them, and returns their
 // state file.
-func live(t *testing.T) string {
+func live(t *testing.T, env ...string) string {
 	t.Helper()
-	return livesystem.Start(t, fleet.Options{Gateways: 2, APIs: 1, Frontends: 1})
+	return livesystem.Start(t, fleet.Options{Gateways: 2, APIs: 1, Frontends: 1, Env: env})
 }
 
 // Scripts against the real services: clients of their own, a swarm, and a
@@ -78,6 +85,116 @@ func TestLive(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A client that was away gets what it missed from the gateway's memory; from the
+// log, when that is more than the memory holds (16,384 operations); as a picture,
+// when it is more than the log is read for (20,000). Script and metric say which.
+func TestLiveResume(t *testing.T) {
+	for codec, picture := range map[string]string{"binary": "snapshot", "json": "reloaded"} {
+		t.Run(codec, func(t *testing.T) {
+			// Its own services: what was read from the log is held for a while.
+			state := live(t, "MESSAGES_PER_SECOND=0", "PIXELS_PER_SECOND=0")
+			door := &door{conns: map[net.Conn]bool{}}
+			k := prepare(t, door)
+			var gateway string
+			if err := k.runtime.VU.Runtime().Set("drawnMeanwhile", func(n int) error {
+				door.close()
+				defer door.open()
+				return draw(t, gateway, n)
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if err := k.runtime.VU.Runtime().Set("at", func(url string) { gateway = url }); err != nil {
+				t.Fatal(err)
+			}
+			k.must(fmt.Sprintf(`
+				const system = pixel.playground(%q);
+				at(system.gateways[0]);
+				const ann = await pixel.connect(system.gateways[0], {codec: %q, api: system.api, backoff: {min: "1ms", max: "10ms"}});
+				results.by = [];
+				for (const n of [1, 17000, 21000]) {
+					const resumed = new Promise((resolve) => ann.on("resumed", resolve));
+					drawnMeanwhile(n);
+					results.by.push((await resumed).by);
+				}
+				await ann.waitFor(38001);
+				await ann.close();
+			`, state, codec))
+			if got, want := fmt.Sprint(k.result("by")), "[memory log "+picture+"]"; got != want {
+				t.Errorf("it came back by %s, want %s", got, want)
+			}
+			k.expect(map[string]float64{
+				"pixel_resume count": 3, "pixel_resume{by:memory} count": 1, "pixel_resume{by:log} count": 1, "pixel_resume{by:" + picture + "} count": 1,
+				"pixel_cut_off count": 3, "pixel_lost count": 0, "pixel_gaps count": 0,
+			})
+		})
+	}
+}
+
+// door is the way to the gateways for clients of a script.
+type door struct {
+	net.Dialer
+
+	mu     sync.Mutex
+	closed bool
+	conns  map[net.Conn]bool
+}
+
+func (d *door) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := d.Dialer.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		_ = c.Close()
+		return nil, errors.New("the door is closed")
+	}
+	d.conns[c] = true
+	return c, nil
+}
+
+// close breaks all connections, and lets none through.
+func (d *door) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = true
+	for c := range d.conns {
+		_ = c.Close()
+	}
+	clear(d.conns)
+}
+
+func (d *door) open() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = false
+}
+
+// draw draws operations of one pixel at a gateway. When it returns the gateway
+// has told of all of them.
+func draw(t *testing.T, gateway string, n int) error {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var last atomic.Uint64
+	c, err := client.Dial(ctx, client.Options{URLs: []string{gateway}, NoGrid: true, OnAck: func(a client.Acked) { last.Store(a.Seq) }})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }()
+	for i := range n {
+		if _, err := c.Draw(ctx, canvas.Pixel{X: uint16(i % 50), Y: uint16(i / 50 % 50), Color: canvas.Color(i)}); err != nil {
+			return err
+		}
+		if i%1000 == 999 || i == n-1 { // an entry of the log stays much smaller than the memory
+			if err := c.Flush(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return c.WaitFor(ctx, last.Load())
 }
 
 // Connections that do not read are there, and can be woken.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cloud-pixel/playground/k6/internal/fakegateway"
 	"github.com/cloud-pixel/playground/services/canvas"
+	"github.com/cloud-pixel/playground/services/protocol"
 )
 
 // These tests hold what scripts measure, as k6 sees it, to a gateway whose every
@@ -141,12 +142,19 @@ func TestRepetitionDoesNotHideLoss(t *testing.T) {
 
 // Clients are cut off, by a fault that the script has told of, and come back.
 func TestCutOff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := fakegateway.Serve(t, &fakegateway.Server{})
-		k := prepare(t, s)
-		time.AfterFunc(950*time.Millisecond, func() { s.Away(true); s.Cut(1) })
-		time.AfterFunc(2950*time.Millisecond, func() { s.Away(false) })
-		k.must(`
+	for by, source := range map[string]protocol.Source{"memory": protocol.FromMemory, "log": protocol.FromLog, "continued": 0} {
+		t.Run(by, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { cutOff(t, by, source) })
+		})
+	}
+}
+
+func cutOff(t *testing.T, by string, source protocol.Source) {
+	s := fakegateway.Serve(t, &fakegateway.Server{Resumed: source})
+	k := prepare(t, s)
+	time.AfterFunc(950*time.Millisecond, func() { s.Away(true); s.Cut(1) })
+	time.AfterFunc(2950*time.Millisecond, func() { s.Away(false) })
+	k.must(`
 			const all = pixel.swarm({urls: ["ws://fake/ws"], api: "http://fake", backoff: {min: "1ms", max: 5}});
 			for (let i = 0; i < 3; i++) await all.join(1);
 			const painting = all.paint({rate: 10, duration: "6s"});
@@ -157,20 +165,19 @@ func TestCutOff(t *testing.T) {
 			results.diverged = await all.compare(["http://fake"]);
 			await all.close();
 		`)
-		if k.result("marked") != int64(1) || k.result("complete") != true || fmt.Sprint(k.result("diverged")) != "[]" {
-			t.Errorf("marked %v, complete %v, diverged %v", k.result("marked"), k.result("complete"), k.result("diverged"))
-		}
-		k.expect(map[string]float64{
-			"pixel_owed count": 180, "pixel_delivered count": 180, "pixel_lost count": 0, "pixel_delivery rate": 1, "pixel_diverged count": 0, "pixel_compared value": 4,
-			"pixel_cut_off count": 1, "pixel_disconnects{code:1006} count": 1, "pixel_reconnected rate": 1, "pixel_recovered_soon rate": 0,
-			"pixel_recovery_time count": 1, "pixel_resume{by:continued} count": 1, "pixel_catch_up_latency count": 13, // of twenty, seven were its own
-			"pixel_affected count": 1, "pixel_affected_recovery_time count": 1, "pixel_affected_back rate": 1, "pixel_affected_back_soon rate": 0, "pixel_unaffected_cut count": 0,
-		})
-		// The gateway was away for 2 s; then comes a random wait of up to 5 ms.
-		if took := k.ask("pixel_recovery_time", "max"); took < 2000 || took > 2010 {
-			t.Errorf("recovered after %v ms", took)
-		}
+	if k.result("marked") != int64(1) || k.result("complete") != true || fmt.Sprint(k.result("diverged")) != "[]" {
+		t.Errorf("marked %v, complete %v, diverged %v", k.result("marked"), k.result("complete"), k.result("diverged"))
+	}
+	k.expect(map[string]float64{
+		"pixel_owed count": 180, "pixel_delivered count": 180, "pixel_lost count": 0, "pixel_delivery rate": 1, "pixel_diverged count": 0, "pixel_compared value": 4,
+		"pixel_cut_off count": 1, "pixel_disconnects{code:1006} count": 1, "pixel_reconnected rate": 1, "pixel_recovered_soon rate": 0,
+		"pixel_recovery_time count": 1, "pixel_resume count": 1, "pixel_resume{by:" + by + "} count": 1, "pixel_catch_up_latency count": 13, // of twenty, seven were its own
+		"pixel_affected count": 1, "pixel_affected_recovery_time count": 1, "pixel_affected_back rate": 1, "pixel_affected_back_soon rate": 0, "pixel_unaffected_cut count": 0,
 	})
+	// The gateway was away for 2 s; then comes a random wait of up to 5 ms.
+	if took := k.ask("pixel_recovery_time", "max"); took < 2000 || took > 2010 {
+		t.Errorf("recovered after %v ms", took)
+	}
 }
 
 // A picture that differs from the api's is found.

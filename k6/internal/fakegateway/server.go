@@ -41,6 +41,10 @@ type Server struct {
 	// Forge changes what a connection is sent as position seq; nil: nothing.
 	Forge func(n int, seq uint64, op canvas.Op) canvas.Op
 
+	// Resumed is what who comes back is told about where the log is; 0:
+	// nothing, as by a gateway of an earlier release.
+	Resumed protocol.Source
+
 	// Lag is by how much a picture is older than the position of who joins:
 	// what lies between follows as messages.
 	Lag uint64
@@ -182,11 +186,13 @@ func (s *Server) welcome(p *peer, r *http.Request) {
 	at := uint64(len(s.log))
 	since, err := strconv.ParseUint(r.URL.Query().Get("since"), 10, 64)
 	resumed := err == nil
+	hello := protocol.Connected{ClientID: "client_1_a", Pod: "pod-" + strconv.Itoa(p.n), Canvas: "main", Spec: Spec}
 	if resumed {
 		at = since
+		hello.Resumed = s.Resumed
 	}
-	where := canvas.Position{Epoch: epoch, Seq: at}
-	s.send(p, protocol.Connected{ClientID: "client_1_a", Pod: "pod-" + strconv.Itoa(p.n), Canvas: "main", Spec: Spec, Position: where})
+	hello.Position = canvas.Position{Epoch: epoch, Seq: at}
+	s.send(p, hello)
 	if p.binary && !resumed {
 		at -= min(at, s.Lag)
 		for _, b := range protocol.EncodeSnapshot(s.grid(at).Freeze(), canvas.Position{Epoch: epoch, Seq: at}) {
