@@ -63,7 +63,7 @@ func TestLive(t *testing.T) {
 				await ann.close();
 			`, state, codec))
 			for name, want := range map[string]string{
-				"separate": "true", "targets": "[gateway-0 gateway-1]", "by": "memory", "ping": "true", "at": "#ABCDEF", "complete": "true", "diverged": "[]", "memory": "true", "marked": "3",
+				"separate": "true", "targets": "[gateway-0 gateway-1]", "by": "memory", "ping": "true", "at": "#ABCDEF", "complete": "true", "diverged": "[]", "memory": "true",
 			} {
 				if got := fmt.Sprint(k.result(name)); got != want {
 					t.Errorf("%s is %s, want %s", name, got, want)
@@ -72,17 +72,20 @@ func TestLive(t *testing.T) {
 			if states := fmt.Sprint(k.result("states")); !strings.Contains(states, "offline") || !strings.HasSuffix(states, "live offline]") {
 				t.Errorf("states: %s", states)
 			}
+			// Cut off are those of the swarm who were at the gateway that was killed,
+			// each once, and Ann. How many the one port had sent there depends on
+			// which gateways were ready meanwhile: half of them as a rule.
+			marked, _ := k.result("marked").(int64)
+			if marked < 1 || marked > 6 {
+				t.Fatalf("%d of 6 clients are at gateway-0", marked)
+			}
+			affected, cut := float64(marked), float64(marked+1)
 			k.expect(map[string]float64{
-				"pixel_delivery rate": 1, "pixel_lost count": 0, "pixel_unacked count": 0, "pixel_gaps count": 0, "pixel_diverged count": 0, "pixel_affected count": 3, "pixel_affected_recovery_time count": 3,
+				"pixel_delivery rate": 1, "pixel_lost count": 0, "pixel_unacked count": 0, "pixel_gaps count": 0, "pixel_diverged count": 0, "pixel_affected count": affected, "pixel_affected_recovery_time count": affected,
+				"pixel_cut_off count": cut, "pixel_disconnects count": cut, "pixel_recovery_time count": cut, "pixel_resume count": cut, "pixel_resume{by:memory} count": cut, "pixel_unaffected_cut count": 1,
 				"pixel_affected_back rate": 1, "pixel_faults count": 1, "pixel_faults{kind:kill} count": 1, "pixel_faults{target:gateway-0} count": 1, "pixel_fault_time count": 1,
 				"pixel_writes count": 101, "pixel_acked count": 101, "pixel_reconnected rate": 1,
 			})
-			// Three of the swarm, and Ann; a gateway may close a connection itself,
-			// too. Whoever was cut off has come back.
-			cuts := k.ask("pixel_cut_off", "count")
-			if cuts < 4 || k.ask("pixel_recovery_time", "count") != cuts || k.ask("pixel_reconnected", "count") != cuts {
-				t.Errorf("%v cut off, %v recovered, %v reconnected", cuts, k.ask("pixel_recovery_time", "count"), k.ask("pixel_reconnected", "count"))
-			}
 		})
 	}
 }

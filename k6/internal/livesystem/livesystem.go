@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/cloud-pixel/playground/services/client"
 	"github.com/cloud-pixel/playground/services/fleet"
 )
 
@@ -67,7 +68,8 @@ func Main(m *testing.M) {
 }
 
 // Start starts services for a test, with its own program and log, and returns
-// their state file when all are ready.
+// their state file when all listen and the one port sends clients to each of
+// the gateways.
 func Start(t testing.TB, o fleet.Options) string {
 	t.Helper()
 	var err error
@@ -87,8 +89,21 @@ func Start(t testing.TB, o fleet.Options) string {
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if _, err := f.Ready(ctx, o.Gateways, o.APIs, o.Frontends); err != nil {
+	s, err := f.Ready(ctx, o.Gateways, o.APIs, o.Frontends)
+	if err != nil {
 		t.Fatal(err)
+	}
+	// A gateway that listens is not ready yet, and until it is the others get
+	// its share.
+	for met := map[string]bool{}; len(met) < o.Gateways; {
+		c, err := client.Dial(ctx, client.Options{URLs: []string{"ws" + strings.TrimPrefix(s.URL, "http") + "/ws"}, NoGrid: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		met[c.Pod()] = true
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return f.StatePath()
 }
