@@ -69,8 +69,8 @@ const (
 
 var rootFiles = []string{indexFile, workerFile, reloadFile}
 
-// loadAssets reads all files and returns them by URL path, and their release.
-func loadAssets(files fs.FS) (map[string]*asset, release, error) {
+// read reads the files, by name.
+func read(files fs.FS) (map[string][]byte, error) {
 	contents := make(map[string][]byte)
 	err := fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -83,18 +83,28 @@ func loadAssets(files fs.FS) (map[string]*asset, release, error) {
 		return err
 	})
 	if err != nil {
-		return nil, "", fmt.Errorf("frontend: reading the page: %w", err)
+		return nil, fmt.Errorf("frontend: reading the page: %w", err)
 	}
 	for _, name := range rootFiles {
 		if _, ok := contents[name]; !ok {
-			return nil, "", fmt.Errorf("frontend: the page has no %s", name)
+			return nil, fmt.Errorf("frontend: the page has no %s", name)
 		}
 	}
-	names := slices.Collect(maps.Keys(contents))
-	r, err := releaseOf(files, names)
+	return contents, nil
+}
+
+// loadAssets reads all files and returns what is sent, by URL path, and its
+// release.
+func loadAssets(files fs.FS) (map[string]*asset, release, error) {
+	contents, err := read(files)
 	if err != nil {
-		return nil, "", fmt.Errorf("frontend: reading the page: %w", err)
+		return nil, "", err
 	}
+	if err := join(contents); err != nil {
+		return nil, "", fmt.Errorf("frontend: joining the page's modules: %w", err)
+	}
+	names := slices.Collect(maps.Keys(contents))
+	r := releaseOf(contents)
 	contents[indexFile] = r.refer(contents[indexFile], func(name string) bool { _, ok := contents[name]; return ok })
 	if contents[workerFile], err = r.worker(contents[workerFile], names); err != nil {
 		return nil, "", fmt.Errorf("frontend: %s: %w", workerFile, err)

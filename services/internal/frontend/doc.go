@@ -6,6 +6,9 @@
 // a path could climb out of. Each file is hashed once, packed by gzip
 // at the start and by brotli, which takes longer, soon after it.
 //
+// The modules of the page are many, and a browser pays for each request; so
+// they are sent as one file, which is made of them at the start.
+//
 // All files stand below one prefix, /a/<release>/, where the release is a hash
 // of all of them. What is there never changes, so browsers and proxies may keep
 // it for good. Only the files of the root keep their address: the index, which

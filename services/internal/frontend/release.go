@@ -5,31 +5,29 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io/fs"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
 )
 
 // release names what this process serves: a hash of all names and contents of
-// the page's files. Two frontends with the same files have the same release,
-// whatever they were built from.
+// the files as they are sent, but for what they are told of the release itself.
+// Two frontends that send the same have the same release, whatever they were
+// built from.
 type release string
 
-// releaseOf hashes the files.
-func releaseOf(files fs.FS, names []string) (release, error) {
+// releaseOf hashes the files, by name.
+func releaseOf(contents map[string][]byte) release {
 	sum := sha256.New()
-	for _, name := range slices.Sorted(slices.Values(names)) {
-		body, err := fs.ReadFile(files, name)
-		if err != nil {
-			return "", err
-		}
+	for _, name := range slices.Sorted(maps.Keys(contents)) {
+		body := contents[name]
 		// Lengths keep the names apart from the contents. A hash takes
 		// everything.
 		_, _ = fmt.Fprintf(sum, "%d %s %d ", len(name), name, len(body))
 		_, _ = sum.Write(body)
 	}
-	return release(hex.EncodeToString(sum.Sum(nil)[:10])), nil
+	return release(hex.EncodeToString(sum.Sum(nil)[:10]))
 }
 
 // path is where browsers find a file of this release.
