@@ -1,5 +1,7 @@
 // Puts the page together.
 
+// First, so that what it begins is under way while the rest is built.
+import { canvasId, config, early, onUnsaved, opening, sessions, url } from './begin.js';
 import { keepPicture } from './browser/kept.js';
 import { Cursors } from './cursors.js';
 import { Display } from './display/display.js';
@@ -23,32 +25,18 @@ import { Playground } from './playground.js';
 import { shower } from './shown.js';
 import { Palette } from './state/palette.js';
 import { inflate } from './state/replica.js';
-import { Sessions } from './state/session.js';
 import { Settings, storage } from './state/settings.js';
-import { openStore } from './state/store.js';
 import { ago, texts } from './texts.js';
 import { Traces, afterPaint } from './trace.js';
 import { systemClock } from './transport/clock.js';
-import { dial, gatewayUrl } from './transport/connection.js';
 
 /** Own pixels that wait for longer than this, in ms, are marked. */
 const PENDING = 400;
 
-/** @type {{WS_URL?: string, API_URL?: string, TRACES_URL?: string, TRACES_RATIO?: number}} */
-const config = /** @type {any} */ (window).APP_CONFIG ?? {};
-const canvasId = new URLSearchParams(location.search).get('canvas') || 'main';
 /** @type {HTMLCanvasElement} */
 const element = byId('canvas');
 const reduced = matchMedia('(prefers-reduced-motion: reduce)');
 const local = storage('localStorage');
-
-// What takes its time elsewhere begins at once: the connection, and the store.
-/** @param {import('./playground.js').Position|null} position */
-const url = (position) => gatewayUrl(config.WS_URL, location.href, canvasId, position);
-const early = dial(url(null));
-/** @type {Sessions|null} */
-let sessions = null;
-const opening = openSession();
 
 /** @type {Playground|null} */
 let playground = null;
@@ -221,6 +209,8 @@ function expired(entries) {
   });
 }
 
+onUnsaved(() => say(texts.notices.unsaved, 'unsaved'));
+
 let placed = false;
 
 const shown = shower({
@@ -285,14 +275,6 @@ function released() {
 function partly(error) {
   console.warn(error.message);
   messages.show(texts.partly, { key: 'partly', sticky: true, action: { label: texts.partlyGo, run: () => location.reload() } });
-}
-
-async function openSession() {
-  const store = await openStore(window.indexedDB, systemClock);
-  const unsaved = () => say(texts.notices.unsaved, 'unsaved');
-  if (!store) unsaved();
-  sessions = new Sessions({ canvas: canvasId, store, tab: storage('sessionStorage'), locks: navigator.locks ?? null, onUnsaved: unsaved });
-  return sessions.open();
 }
 
 // ---- go ---------------------------------------------------------------------
