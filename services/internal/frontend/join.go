@@ -79,12 +79,14 @@ func (m *modules) plugin() api.Plugin {
 
 // resolve returns the name of the file that is imported.
 func (m *modules) resolve(args api.OnResolveArgs) (string, error) {
-	name := args.Path
+	// Where the working folder has a file of its name, the entry is told by
+	// another one.
+	name := mainFile
 	if args.Kind != api.ResolveEntryPoint {
-		if !strings.HasPrefix(name, "./") && !strings.HasPrefix(name, "../") {
-			return "", fmt.Errorf("%q is no relative path", name)
+		if !strings.HasPrefix(args.Path, "./") && !strings.HasPrefix(args.Path, "../") {
+			return "", fmt.Errorf("%q is no relative path", args.Path)
 		}
-		name = path.Join(path.Dir(args.Importer), name)
+		name = path.Join(path.Dir(args.Importer), args.Path)
 	}
 	if _, ok := m.contents[name]; !ok {
 		return "", fmt.Errorf("the page has no %s", name)

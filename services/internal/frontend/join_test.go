@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io/fs"
 	"maps"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -55,12 +56,18 @@ func TestModulesBecomeOneFile(t *testing.T) {
 	}
 }
 
-// Frontends of one build have one release, however their processors take turns.
+// Frontends of one build have one release, however their processors take turns
+// and wherever they run: beside the sources, too.
 func TestJoinedTheSameEachTime(t *testing.T) {
 	first := pageAsSent(t)
-	for range 3 {
+	sources, err := filepath.Abs("../../../web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range []string{".", t.TempDir(), sources} {
+		t.Chdir(folder)
 		if again := pageAsSent(t); !maps.EqualFunc(first, again, bytes.Equal) {
-			t.Fatal("the same modules became different files")
+			t.Fatalf("the same modules became different files in %s", folder)
 		}
 	}
 }
