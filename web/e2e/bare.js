@@ -47,7 +47,9 @@ export async function launchBare() {
       await call('Page.enable', {}, sessionId);
       await call('Page.addScriptToEvaluateOnNewDocument', { source: before }, sessionId);
       await call('Page.navigate', { url }, sessionId);
-      const { result, exceptionDetails } = await call('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true }, sessionId);
+      const evaluate = () => call('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true }, sessionId);
+      // On a busy machine the first attempt may still meet the empty page before.
+      const { result, exceptionDetails } = await evaluate().catch((error) => (/navigated/.test(error.message) ? evaluate() : Promise.reject(error)));
       await call('Target.disposeBrowserContext', { browserContextId });
       if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
       return result.value;
