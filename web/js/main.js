@@ -250,10 +250,13 @@ async function ask(run) {
   await asked.then(run, partly);
 }
 
-// A button that has nothing to do yet is pressed again when it has.
-document.addEventListener('click', ({ target }) => {
-  const button = target instanceof Element ? target.closest('[data-later]') : null;
-  if (button instanceof HTMLElement) ask(() => button.click());
+// A button that has nothing to do yet is pressed again when it has. This press
+// does nothing: that may be the case before it is over.
+document.addEventListener('click', (event) => {
+  const button = event.target instanceof Element ? event.target.closest('[data-later]') : null;
+  if (!(button instanceof HTMLElement)) return;
+  event.preventDefault();
+  ask(() => button.click());
 });
 
 let settled = false;
