@@ -232,7 +232,7 @@ const shown = shower({
   pictured() {
     if (!placed) view.goTo(location.hash);
     placed = true;
-    afterPaint(whenIdle);
+    afterPaint(() => idle(whenIdle));
   },
   offline: whenIdle,
 });
@@ -258,6 +258,9 @@ document.addEventListener('click', (event) => {
   event.preventDefault();
   ask(() => button.click());
 });
+
+/** Runs what must not hold up the frames of the start. @param {() => void} run */
+const idle = (run) => ('requestIdleCallback' in globalThis ? requestIdleCallback(run, { timeout: 1000 }) : setTimeout(run));
 
 let settled = false;
 
