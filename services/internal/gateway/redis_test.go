@@ -345,7 +345,7 @@ func TestRedisDoesNotAnswer(t *testing.T) {
 	}
 	// The clients' outboxes are in this process as well.
 	const outboxes = clients * strokes * pixels * 8 * 3
-	if grown := heap() - before; grown > outboxes+16*queue {
+	if grown := heap() - before; grown > outboxes+8*queue {
 		t.Errorf("the heap has grown by %d bytes", grown)
 	}
 	if err := server.Resume(); err != nil {
