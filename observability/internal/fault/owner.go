@@ -35,8 +35,8 @@ func Owner(processes map[int]string, conn net.Conn) string {
 }
 
 // socket returns the inode of the socket at the other end. It asks the kernel
-// for that one (sock_diag(7)): a list of all, as in /proc/net/tcp, takes a
-// second to make where tens of thousands have just been closed.
+// for that one (sock_diag(7)): a list of all, as in /proc/net/tcp, grows with
+// each that was just closed, by whomever.
 func socket(conn net.Conn) string {
 	s, err := netlink.SocketGet(conn.RemoteAddr(), conn.LocalAddr())
 	if err != nil || s.INode == 0 {

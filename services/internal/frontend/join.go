@@ -14,7 +14,7 @@ import (
 const mainFile = "js/main.js"
 
 // join puts all modules into the file of the first one: a browser spends some
-// 5 ms on each request, wherever from, and there are 60 modules. Names stay, and
+// 5 ms on each request, wherever from, and there are more than fifty modules. Names stay, and
 // modules that are imported later still run then. The same modules come out as
 // the same bytes.
 //
