@@ -23,6 +23,7 @@ type room struct {
 
 	extending singleflight.Group
 	pointers  *pointers
+	state     sync.Mutex // orders tellState
 
 	mu       sync.Mutex
 	conns    map[*conn]struct{}
@@ -69,8 +70,11 @@ func (r *room) Stopped(err error) {
 	}
 }
 
-// tellState tells the connections how the service is.
+// tellState tells the connections how the service is. What was read first must
+// not be told last.
 func (r *room) tellState() {
+	r.state.Lock()
+	defer r.state.Unlock()
 	switch {
 	case r.gateway.draining.Load():
 		r.hub.SetState(protocol.Draining)

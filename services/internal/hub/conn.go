@@ -38,7 +38,8 @@ type Conn struct {
 	mu      sync.Mutex
 	codec   Codec
 	control []byte // frames that wait
-	closing bool   // control ends with a close frame; nothing follows
+	goodbye []byte // close frame that waits behind them
+	closing bool   // goodbye waits, or was written: nothing follows
 	failed  bool
 	account account // see account.go for which lock guards what
 
@@ -138,7 +139,7 @@ func (h *Hub) Leave(c *Conn) {
 	c.index = -1
 	c.picture, c.single = nil, nil
 	c.mu.Lock()
-	c.failed, c.control = true, nil
+	c.failed, c.control, c.goodbye = true, nil, nil
 	c.mu.Unlock()
 	c.finish()
 }
@@ -189,8 +190,8 @@ func (c *Conn) Frame(frame []byte) {
 	c.enqueue(frame, len(frame) > 0 && frame[0] == frameClose)
 }
 
-// Close queues a close frame behind what waits for this connection alone.
-// Nothing is sent after it; the socket stays open for the client's answer.
+// Close queues a close frame behind what waits for this connection alone and
+// the state of the service, which tells why. Nothing is sent after it; the socket stays open for the client's answer.
 func (c *Conn) Close(code int, reason string) {
 	c.enqueue(closeFrame(code, reason), true)
 }
@@ -233,7 +234,7 @@ func (c *Conn) enqueue(frames []byte, last bool) {
 		return
 	}
 	if len(c.control)+len(frames) > maxControl {
-		c.failed, c.control = true, nil
+		c.failed, c.control, c.goodbye = true, nil, nil
 		c.mu.Unlock()
 		if h := c.hub; h != nil {
 			h.metrics.slow.Inc()
@@ -245,8 +246,11 @@ func (c *Conn) enqueue(frames []byte, last bool) {
 		_ = c.sink.Close()
 		return
 	}
-	c.control = append(c.control, frames...)
-	c.closing = last
+	if last {
+		c.goodbye, c.closing = frames, true
+	} else {
+		c.control = append(c.control, frames...)
+	}
 	c.mu.Unlock()
 	if c.hub != nil {
 		c.hub.markDirty(c)

@@ -258,19 +258,22 @@ func (f *Flusher) plan(h *Hub, c *Conn) plan {
 	if c.control = c.control[:0]; cap(c.control) > 1<<10 {
 		c.control = nil
 	}
-	codec, closing, failed := c.codec, c.closing, c.failed
+	codec, goodbye, closing, failed := c.codec, c.goodbye, c.closing, c.failed
+	c.goodbye = nil
 	c.mu.Unlock()
 	f.scratch = out
 	if failed || c.index < 0 {
 		return plan{}
 	}
-	if closing {
-		h.stopOwing(c, missedClosed)
-		return plan{out: out, last: true, frames: countFrames(out)}
-	}
-	if c.status != h.status.version {
+	if c.status != h.status.version && (goodbye != nil || !closing) {
 		c.status = h.status.version
 		out = append(out, h.status.frames[codec]...)
+	}
+	if closing {
+		out = append(out, goodbye...)
+		f.scratch = out
+		h.stopOwing(c, missedClosed)
+		return plan{out: out, last: true, frames: countFrames(out)}
 	}
 	if c.presence != h.presence.version {
 		c.presence = h.presence.version
@@ -430,7 +433,7 @@ func (f *Flusher) drain(h *Hub, c *Conn, rest []byte, p plan) {
 // fail gives the connection up; its reader notices and leaves the hub.
 func (c *Conn) fail(reason string) {
 	c.mu.Lock()
-	c.failed, c.control = true, nil
+	c.failed, c.control, c.goodbye = true, nil, nil
 	c.mu.Unlock()
 	if h := c.hub; h != nil {
 		h.mu.Lock()

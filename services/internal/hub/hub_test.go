@@ -458,6 +458,27 @@ func TestCloseIsTheLastFrame(t *testing.T) {
 	})
 }
 
+// Whoever is closed before it was told the state of the service hears it with
+// the close frame.
+func TestCloseTellsTheState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(canvas.Spec{Width: 2, Height: 2, Background: canvas.White}, Options{})
+		defer s.close()
+		v := s.join(JSON, 1<<20, nil, nil)
+		s.settle()
+		v.conn.blocked.Store(true) // the flusher does not get to it
+		s.hub.SetState(protocol.Draining)
+		synctest.Wait()
+		v.conn.Close(protocol.CloseRestart, "retry=5")
+		v.conn.blocked.Store(false)
+		s.hub.markDirty(v.conn)
+		s.settle()
+		if want := "[draining]"; fmt.Sprint(v.states) != want || v.closing != protocol.CloseRestart || len(v.breaches) > 0 {
+			t.Errorf("states %v, close %d, %v", v.states, v.closing, v.breaches)
+		}
+	})
+}
+
 // A connection that reads nothing while much is sent to it alone (it floods
 // the gateway with rubbish, say) is ended, not fed.
 func TestControlQueueIsBounded(t *testing.T) {
