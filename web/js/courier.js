@@ -18,7 +18,6 @@ export function deliver({ session, url, inflate, onExpired, WebSocket, clock }) 
   return new Promise((resolve) => {
     const nothing = () => {};
     const courier = new Playground({
-      session,
       url,
       inflate,
       ...(WebSocket && { WebSocket }),
@@ -47,6 +46,7 @@ export function deliver({ session, url, inflate, onExpired, WebSocket, clock }) 
       if (done) session.forget();
       resolve(done);
     };
+    courier.open(session);
     courier.start();
   });
 }

@@ -23,6 +23,7 @@ import { ToolBar } from './panels/tools.js';
 import { ViewBar } from './panels/view.js';
 import { Playground } from './playground.js';
 import { shower } from './shown.js';
+import { authorOf } from './state/author.js';
 import { Palette } from './state/palette.js';
 import { inflate } from './state/replica.js';
 import { Settings, storage } from './state/settings.js';
@@ -266,8 +267,10 @@ let settled = false;
 
 /** What can wait until one can draw. */
 async function whenIdle() {
-  if (settled || !sessions) return;
+  if (settled) return;
   settled = true;
+  await opening;
+  if (!sessions) return;
   const o = { display, sessions, url, expired, released };
   await import('./idle.js').then(({ settle }) => settle(o), partly);
 }
@@ -285,18 +288,17 @@ function partly(error) {
 
 // ---- go ---------------------------------------------------------------------
 
-async function start() {
-  const session = await opening;
-  const own = new Playground({ view: shown, session, url, inflate, name: name.value, trace: (number) => traces.sent(number), early });
-  playground = own;
-  people.own(own.author);
-  own.start();
+// The picture does not wait for the session.
+const own = new Playground({ view: shown, url, inflate, name: name.value, trace: (number) => traces.sent(number), early });
+playground = own;
+own.start();
+opening.then((session) => {
+  own.open(session);
+  people.own(authorOf(session.id));
   keepPicture(canvasId, own);
-  window.addEventListener('online', () => own.wake());
-  window.addEventListener('offline', () => own.sleep());
-  document.addEventListener('visibilitychange', () => document.hidden || own.wake());
-  window.addEventListener('pageshow', (e) => e.persisted && own.wake());
-}
-
-start();
+});
+window.addEventListener('online', () => own.wake());
+window.addEventListener('offline', () => own.sleep());
+document.addEventListener('visibilitychange', () => document.hidden || own.wake());
+window.addEventListener('pageshow', (e) => e.persisted && own.wake());
 addEventListener('pagehide', () => exporter?.then((e) => e.flush(), () => {}));

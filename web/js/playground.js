@@ -14,7 +14,8 @@ const MAX_GAPS = 2;
 
 export class Playground {
   #view;
-  #session;
+  /** Null until it is there. @type {import('./state/session.js').Session|null} */
+  #session = null;
   #strokes;
   #replica;
   #connection;
@@ -26,11 +27,12 @@ export class Playground {
   #epoch = null;
   /** @type {(() => void)|null} */
   #stopRetry = null;
+  /** The connection takes messages. */
+  #open = false;
 
   /**
    * @param {object} o
    * @param {import('./view.js').View} o.view
-   * @param {import('./state/session.js').Session} o.session from Sessions.open
    * @param {(position: Position|null) => string} o.url of the gateway
    * @param {import('./state/replica.js').Inflate} o.inflate
    * @param {string} [o.name]
@@ -40,13 +42,12 @@ export class Playground {
    * @param {import('./transport/clock.js').Clock} [o.clock]
    * @param {typeof globalThis.WebSocket} [o.WebSocket]
    */
-  constructor({ view, session, url, inflate, name = '', trace = () => undefined, early, clock = systemClock, WebSocket }) {
+  constructor({ view, url, inflate, name = '', trace = () => undefined, early, clock = systemClock, WebSocket }) {
     this.#view = view;
-    this.#session = session;
     this.#clock = clock;
     this.#name = name;
     this.#trace = trace;
-    this.#strokes = new Strokes(session, clock, {
+    this.#strokes = new Strokes(clock, {
       damage: (x, y) => view.damage(x, y),
       echoed: (echo) => view.echoed(echo),
       added: (number, count) => view.added(number, count),
@@ -73,7 +74,7 @@ export class Playground {
     this.#connection = new Connection({
       url: () => url(this.#replica.position),
       onAttempt: () => view.state('connecting'),
-      onOpen: () => this.#open(),
+      onOpen: () => this.#opened(),
       onMessage: (m) => this.#receive(m),
       onLost: (pause) => this.#lost(pause),
       onFinal: (code) => this.#final(code),
@@ -83,11 +84,16 @@ export class Playground {
     });
   }
 
+  /** Connects. The picture needs no session; what is drawn waits for it. */
   start() {
-    this.#expire();
-    this.#strokes.start();
-    this.#view.waiting(this.#strokes.waiting);
     this.#connection.connect();
+  }
+
+  /** Draws in a session, from now on. May be called once, before or after start. @param {import('./state/session.js').Session} session */
+  open(session) {
+    this.#session = session;
+    if (!this.#strokes.open(session)) this.#view.notice('full');
+    this.#greet();
   }
 
   stop() {
@@ -124,7 +130,7 @@ export class Playground {
     return this.#strokes.waiting;
   }
 
-  /** The tag by which others know this session. */
+  /** The tag by which others know this session; null until it is there. */
   get author() {
     return this.#strokes.author;
   }
@@ -148,12 +154,12 @@ export class Playground {
   /** @param {string} name */
   setName(name) {
     this.#name = name;
-    this.#connection.send([setName(name)]);
+    this.send([setName(name)]);
   }
 
-  /** Sends what may be lost: nothing is kept for when there is no connection. @param {Uint8Array[]} messages */
+  /** Sends what may be lost: nothing is kept for when there is no connection, or nobody to speak for. @param {Uint8Array[]} messages */
   send(messages) {
-    this.#connection.send(messages);
+    if (this.#session) this.#connection.send(messages);
   }
 
   /** Shows pixels of a stroke that is not an operation yet. @param {number[]} pixels */
@@ -189,11 +195,19 @@ export class Playground {
     return kept;
   }
 
-  #open() {
+  #opened() {
+    this.#open = true;
     this.#replica.restart();
-    this.#connection.send([hello(this.#session.id), ...(this.#name ? [setName(this.#name)] : [])]);
+    this.#greet();
+  }
+
+  /** Goes on where connection and session are both there. */
+  #greet() {
     this.#expire();
-    this.#strokes.connected();
+    if (this.#session && this.#open) {
+      this.#connection.send([hello(this.#session.id), ...(this.#name ? [setName(this.#name)] : [])]);
+      this.#strokes.connected();
+    }
     this.#flush();
   }
 
@@ -277,6 +291,7 @@ export class Playground {
   }
 
   #disconnected() {
+    this.#open = false;
     this.#strokes.disconnected();
     this.#stopRetry?.();
   }

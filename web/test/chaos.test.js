@@ -24,9 +24,9 @@ for (let seed = 1; seed <= 12; seed++) {
     const drawn = new Set();
     const nothing = () => {};
     const view = new Proxy({ notice: (key) => assert.fail(key), refused: () => assert.fail('refused'), expired: () => assert.fail('expired') }, { get: (v, name) => v[name] ?? nothing });
+    const session = { id: '00112233445566778899aabbccddeeff', kept: { next: 1, entries: [] }, put: (e) => drawn.add(e.number), remove() {}, next() {}, forget() {} };
     const page = new Playground({
       view,
-      session: { id: '00112233445566778899aabbccddeeff', kept: { next: 1, entries: [] }, put: (e) => drawn.add(e.number), remove() {}, next() {}, forget() {} },
       url: (position) => gatewayUrl('', 'http://t/', 'main', position),
       inflate,
       clock,
@@ -40,7 +40,9 @@ for (let seed = 1; seed <= 12; seed++) {
     page.start();
     await pass(10);
     gateway.faults = 0.15;
+    const opens = Math.floor(random() * 60); // by then there are strokes that wait for it
     for (let round = 0; round < 300; round++) {
+      if (round === opens) page.open(session);
       const cell = () => [Math.floor(random() * WIDTH), Math.floor(random() * HEIGHT), Math.floor(random() * 0x1000000)];
       const what = random();
       if (what < 0.4) gateway.draw(1, cell());

@@ -101,6 +101,8 @@ export class Gateway {
   }
 
   #write(socket, { number, pixels }) {
+    // The hello may come behind it on this network.
+    if (!socket.session) return this.#say(socket, { type: 'error', code: Code.busy, number, retryAfter: 50, message: '' });
     // As the real one: a repetition is a success, and a number that is not the
     // next one waits until that has come.
     const last = this.#last.get(socket.session) ?? 0;

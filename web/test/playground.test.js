@@ -26,7 +26,6 @@ function page(kept = { next: 1, entries: [] }) {
   let pictured;
   const session = { id: ID, kept, put() {}, remove() {}, next() {}, forget: () => (session.forgotten = true) };
   const p = new Playground({
-    session,
     inflate,
     clock,
     WebSocket: net.WebSocket,
@@ -51,6 +50,7 @@ function page(kept = { next: 1, entries: [] }) {
       final: (why) => told.final.push(why),
     },
   });
+  if (kept) p.open(session);
   /** Accepts the last attempt and gives it a picture. */
   const live = async (grid, epoch, seq) => {
     const done = new Promise((resolve) => (pictured = resolve));
@@ -70,6 +70,48 @@ test('hello, name and the outbox go first, in this order', async () => {
   assert.equal(sent[0].session, ID);
   assert.equal(sent[2].number, 4);
   assert.equal(told.waiting.at(-1), 1);
+});
+
+test('the picture does not wait for the session; what is drawn before it comes is shown, and sent behind what was kept', async () => {
+  const { p, net, told, session, live } = page(null);
+  p.start();
+  await live(blank(), EPOCH, 10);
+  assert.equal(told.states.at(-1), 'live');
+  p.draft([1, 1, RED]);
+  p.commit([1, 1, RED]);
+  p.commit([1, 1, BLUE, 2, 1, BLUE]);
+  p.setName('Grace');
+  assert.equal(p.colorAt(1, 1), BLUE);
+  assert.equal(p.waiting, 2);
+  assert.equal(p.undo(), null);
+  assert.deepEqual(net.last().take(), [], 'nobody is named yet');
+  p.draft([3, 1, RED]);
+
+  p.open({ ...session, kept: { next: 9, entries: [{ number: 4, pixels: [1, 1, RED, 0, 0, RED], created: 1_700_000_000_000, sent: 0 }] } });
+  const sent = net.last().take();
+  assert.deepEqual(sent.map((m) => m.type), ['hello', 'setName', 'draw', 'draw', 'draw']);
+  assert.deepEqual(draws(sent), [4, 9, 10]);
+  assert.deepEqual([p.colorAt(0, 0), p.colorAt(1, 1), p.colorAt(2, 1), p.colorAt(3, 1)], [RED, BLUE, BLUE, RED]);
+  p.discard();
+  assert.equal(p.waiting, 3);
+  assert.equal(p.undo(), 0);
+  assert.equal(p.colorAt(2, 1), WHITE, 'what was there when it was drawn');
+  assert.deepEqual(draws(net.last().take()), [11]);
+  net.last().say({ type: 'ack', number: 11, seq: 14 }, updates(11, 0, 0, RED), updates(12, 1, 1, RED), updates(13, 1, 1, BLUE), updates(14, 1, 1, RED));
+  assert.equal(p.waiting, 0);
+  assert.equal(p.colorAt(3, 1), WHITE);
+});
+
+test('a connection that comes and goes before the session is there is greeted once it is', async () => {
+  const { p, clock, net, session, live } = page(null);
+  p.start();
+  await live(blank(), EPOCH, 10);
+  p.commit([1, 1, RED]);
+  net.last().end();
+  p.open({ ...session, kept: { next: 1, entries: [] } });
+  clock.pass(2000);
+  net.last().accept();
+  assert.deepEqual(net.last().take().map((m) => m.type), ['hello', 'setName', 'draw']);
 });
 
 test('own pixels show at once and stay through acknowledgement and echo', async () => {
