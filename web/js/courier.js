@@ -27,6 +27,7 @@ export function deliver({ session, url, inflate, onExpired, WebSocket, clock }) 
         damage: nothing,
         damageAll: nothing,
         state: nothing,
+        greeted: nothing,
         presence: nothing,
         cursors: nothing,
         connected: nothing,

@@ -207,6 +207,7 @@ export class Playground {
     if (this.#session && this.#open) {
       this.#connection.send([hello(this.#session.id), ...(this.#name ? [setName(this.#name)] : [])]);
       this.#strokes.connected();
+      this.#view.greeted();
     }
     this.#flush();
   }

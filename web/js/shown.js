@@ -29,6 +29,8 @@ import { texts } from './texts.js';
 export function shower({ playground, canvasId, display, status, people, tools, info, cursors, refused, traces, keyboard, pending, say, expired, look, pictured, offline }) {
   /** @type {ReturnType<typeof setTimeout>|null} */
   let marking = null;
+  let greeted = false;
+  let steady = false;
   return {
     picture(picture) {
       byId('loading').hidden = true;
@@ -42,8 +44,14 @@ export function shower({ playground, canvasId, display, status, people, tools, i
       traces.connection(state);
       status.show(state, pause);
       info.live = state === 'live';
-      cursors.connection(state === 'live' || state === 'degraded');
+      if (state === 'offline') greeted = false;
+      steady = state === 'live' || state === 'degraded';
+      cursors.connection(greeted && steady);
       if (state === 'offline') offline();
+    },
+    greeted() {
+      greeted = true;
+      cursors.connection(steady);
     },
     presence(presence) {
       people.show(presence);

@@ -215,12 +215,14 @@ export const texts = Object.freeze({
   replacedGo: 'Draw here, too',
 });
 
-const relative = new Intl.RelativeTimeFormat(texts.lang, { numeric: 'auto' });
+/** Made when it is needed: that takes Chromium 25 ms. @type {Intl.RelativeTimeFormat|null} */
+let relative = null;
 /** @type {[Intl.RelativeTimeFormatUnit, number][]} */
 const UNITS = [['year', 31536e6], ['month', 2628e6], ['week', 6048e5], ['day', 864e5], ['hour', 36e5], ['minute', 6e4], ['second', 1e3]];
 
 /** How long ago something was, in words. @param {number} ms */
 export function ago(ms) {
   const [unit, length] = UNITS.find(([, l]) => ms >= l) ?? UNITS[UNITS.length - 1];
+  relative ??= new Intl.RelativeTimeFormat(texts.lang, { numeric: 'auto' });
   return relative.format(-Math.max(0, Math.floor(ms / length)), unit);
 }

@@ -9,6 +9,8 @@
  * @property {() => void} damageAll
  * @property {(state: string, pause?: number) => void} state connecting, live,
  *   degraded, draining, offline (with the ms until the next attempt), ended
+ * @property {() => void} greeted the gateway was told who this is: from now on
+ *   it takes what Playground.send sends
  * @property {(presence: import('./transport/protocol.js').Presence) => void} presence
  * @property {(message: import('./transport/protocol.js').CursorsMessage) => void} cursors where others point now
  * @property {(about: {pod: string, canvas: string}) => void} connected

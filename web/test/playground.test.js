@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { Grid } from '../js/state/grid.js';
 import { deliver } from '../js/courier.js';
 import { Playground } from '../js/playground.js';
-import { Code } from '../js/transport/protocol.js';
+import { Code, cursor } from '../js/transport/protocol.js';
 import { inflate } from '../js/state/replica.js';
 import { Clock, sockets } from './fakes.js';
 import { EPOCH, OTHER_EPOCH, snapshot } from './picture.js';
@@ -22,7 +22,7 @@ const draws = (messages) => messages.filter((m) => m.type === 'draw').map((m) =>
 function page(kept = { next: 1, entries: [] }) {
   const clock = new Clock();
   const net = sockets();
-  const told = { states: [], notices: [], expired: [], final: [], waiting: [], refused: [], echoes: [], added: [], cursors: [], history: null };
+  const told = { states: [], notices: [], expired: [], final: [], waiting: [], refused: [], echoes: [], added: [], cursors: [], history: null, greeted: 0 };
   let pictured;
   const session = { id: ID, kept, put() {}, remove() {}, next() {}, forget: () => (session.forgotten = true) };
   const p = new Playground({
@@ -36,6 +36,7 @@ function page(kept = { next: 1, entries: [] }) {
       damage() {},
       damageAll() {},
       state: (s) => told.states.push(s),
+      greeted: () => (told.greeted += 1),
       presence() {},
       connected() {},
       waiting: (n) => told.waiting.push(n),
@@ -84,13 +85,16 @@ test('the picture does not wait for the session; what is drawn before it comes i
   assert.equal(p.colorAt(1, 1), BLUE);
   assert.equal(p.waiting, 2);
   assert.equal(p.undo(), null);
+  p.send([cursor(1, 1)]);
   assert.deepEqual(net.last().take(), [], 'nobody is named yet');
+  assert.equal(told.greeted, 0);
   p.draft([3, 1, RED]);
 
   p.open({ ...session, kept: { next: 9, entries: [{ number: 4, pixels: [1, 1, RED, 0, 0, RED], created: 1_700_000_000_000, sent: 0 }] } });
   const sent = net.last().take();
   assert.deepEqual(sent.map((m) => m.type), ['hello', 'setName', 'draw', 'draw', 'draw']);
   assert.deepEqual(draws(sent), [4, 9, 10]);
+  assert.equal(told.greeted, 1);
   assert.deepEqual([p.colorAt(0, 0), p.colorAt(1, 1), p.colorAt(2, 1), p.colorAt(3, 1)], [RED, BLUE, BLUE, RED]);
   p.discard();
   assert.equal(p.waiting, 3);

@@ -270,7 +270,7 @@ func TestPacksWhileItServes(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for ctx.Err() == nil {
-		response, _ := get(t, addr, prefix(t)+"css/theme.css", "Accept-Encoding: gzip, br")
+		response, _ := get(t, addr, prefix(t)+"css/main.css", "Accept-Encoding: gzip, br")
 		switch coding := response.Header.Get("Content-Encoding"); coding {
 		case "gzip":
 		case "br":
@@ -395,7 +395,7 @@ func TestSecurityHeaders(t *testing.T) {
 // What is neither a page nor a worker goes without the headers of those.
 func TestFilesOfAPageAreBare(t *testing.T) {
 	addr, _ := start(t, Options{})
-	for _, name := range []string{"js/main.js", "css/theme.css", "icons/icon-192.png"} {
+	for _, name := range []string{"js/main.js", "css/main.css", "icons/icon-192.png"} {
 		response, _ := get(t, addr, prefix(t)+name)
 		h := response.Header
 		for _, header := range documentHeaders {
@@ -446,7 +446,7 @@ func TestHealthAndMetrics(t *testing.T) {
 			t.Errorf("%s: %d %s", path, response.StatusCode, body)
 		}
 	}
-	get(t, addr, prefix(t)+"css/theme.css", "Accept-Encoding: gzip")
+	get(t, addr, prefix(t)+"css/main.css", "Accept-Encoding: gzip")
 	_, metrics := get(t, addr, "/metrics")
 	for _, want := range []string{
 		`pixel_frontend_files_total{sent="gzip"} 1`,

@@ -10,22 +10,29 @@ import (
 	"github.com/evanw/esbuild/pkg/api"
 )
 
-// The page begins with this module.
-const mainFile = "js/main.js"
+// The page begins with this module, and looks as this style sheet says.
+const (
+	mainFile  = "js/main.js"
+	styleFile = "css/main.css"
+)
 
-// join puts all modules into the file of the first one: a browser spends some
-// 5 ms on each request, wherever from, and there are more than fifty modules. Names stay, and
-// modules that are imported later still run then. The same modules come out as
-// the same bytes.
+// join puts all modules into the file of the first one, and all style sheets
+// likewise: a browser spends some 5 ms on each request, wherever from, and
+// there are more than fifty modules. Names stay, and modules that are imported
+// later still run then. The same files come out as the same bytes.
 //
-// It changes contents. A page without the first module stays as it is.
+// It changes contents. A page without the first file stays as it is.
 func join(contents map[string][]byte) error {
-	if _, ok := contents[mainFile]; !ok {
+	return errors.Join(joinFrom(mainFile, contents), joinFrom(styleFile, contents))
+}
+
+func joinFrom(first string, contents map[string][]byte) error {
+	if _, ok := contents[first]; !ok {
 		return nil
 	}
-	modules := &modules{contents: contents}
+	parts := &parts{first: first, contents: contents}
 	result := api.Build(api.BuildOptions{
-		EntryPoints: []string{mainFile},
+		EntryPoints: []string{first},
 		Outdir:      "/",
 		Bundle:      true,
 		Format:      api.FormatESModule,
@@ -36,59 +43,62 @@ func join(contents map[string][]byte) error {
 		MinifyWhitespace: true,
 		LineLimit:        160,
 		TsconfigRaw:      "{}", // or one is looked for
-		Plugins:          []api.Plugin{modules.plugin()},
+		Plugins:          []api.Plugin{parts.plugin()},
 	})
 	if err := told(append(result.Errors, result.Warnings...)); err != nil {
 		return err
 	}
 	if len(result.OutputFiles) != 1 {
-		return fmt.Errorf("%d files came of %s", len(result.OutputFiles), mainFile)
+		return fmt.Errorf("%d files came of %s", len(result.OutputFiles), first)
 	}
-	for _, name := range modules.read {
+	for _, name := range parts.read {
 		delete(contents, name)
 	}
-	contents[mainFile] = result.OutputFiles[0].Contents
+	contents[first] = result.OutputFiles[0].Contents
 	return nil
 }
 
-// modules gives esbuild the page's modules. They import each other by relative
-// paths, and nothing else, least of all from the file system.
-type modules struct {
+// parts gives esbuild the page's modules or style sheets. They import each
+// other by relative paths, and nothing else, least of all from the file system.
+type parts struct {
+	first    string
 	contents map[string][]byte
 
-	mu   sync.Mutex // modules are read side by side
+	mu   sync.Mutex // files are read side by side
 	read []string
 }
 
-func (m *modules) plugin() api.Plugin {
+var loaders = map[string]api.Loader{".js": api.LoaderJS, ".css": api.LoaderCSS}
+
+func (p *parts) plugin() api.Plugin {
 	const namespace = "page"
 	return api.Plugin{Name: namespace, Setup: func(build api.PluginBuild) {
 		build.OnResolve(api.OnResolveOptions{Filter: ".*"}, func(args api.OnResolveArgs) (api.OnResolveResult, error) {
-			name, err := m.resolve(args)
+			name, err := p.resolve(args)
 			return api.OnResolveResult{Path: name, Namespace: namespace}, err
 		})
 		build.OnLoad(api.OnLoadOptions{Filter: ".*", Namespace: namespace}, func(args api.OnLoadArgs) (api.OnLoadResult, error) {
-			m.mu.Lock()
-			m.read = append(m.read, args.Path)
-			m.mu.Unlock()
-			body := string(m.contents[args.Path])
-			return api.OnLoadResult{Contents: &body, Loader: api.LoaderJS}, nil
+			p.mu.Lock()
+			p.read = append(p.read, args.Path)
+			p.mu.Unlock()
+			body := string(p.contents[args.Path])
+			return api.OnLoadResult{Contents: &body, Loader: loaders[path.Ext(args.Path)]}, nil
 		})
 	}}
 }
 
 // resolve returns the name of the file that is imported.
-func (m *modules) resolve(args api.OnResolveArgs) (string, error) {
+func (p *parts) resolve(args api.OnResolveArgs) (string, error) {
 	// Where the working folder has a file of its name, the entry is told by
 	// another one.
-	name := mainFile
+	name := p.first
 	if args.Kind != api.ResolveEntryPoint {
 		if !strings.HasPrefix(args.Path, "./") && !strings.HasPrefix(args.Path, "../") {
 			return "", fmt.Errorf("%q is no relative path", args.Path)
 		}
 		name = path.Join(path.Dir(args.Importer), args.Path)
 	}
-	if _, ok := m.contents[name]; !ok {
+	if _, ok := p.contents[name]; !ok {
 		return "", fmt.Errorf("the page has no %s", name)
 	}
 	return name, nil

@@ -19,6 +19,9 @@ func TestModulesBecomeOneFile(t *testing.T) {
 	contents := pageAsSent(t)
 	joined := string(contents[mainFile])
 	for _, left := range slices.Sorted(maps.Keys(contents)) {
+		if strings.HasSuffix(left, ".css") && left != styleFile {
+			t.Errorf("%s is left over", left)
+		}
 		if left == mainFile || !strings.HasPrefix(left, "js/") {
 			continue
 		}
@@ -74,21 +77,28 @@ func TestJoinedTheSameEachTime(t *testing.T) {
 
 func TestJoin(t *testing.T) {
 	contents := map[string][]byte{
-		mainFile:       []byte("import { deep } from './a/deep.js';\nconst late = await import('./late.js');\nconsole.log(deep, late.name);\n"),
-		"js/a/deep.js": []byte("import { shared } from '../shared.js';\nexport const deep = shared;\n"),
-		"js/late.js":   []byte("import { shared } from './shared.js';\nexport const name = shared;\n"),
-		"js/shared.js": []byte("export const shared = 'so many words';\n"),
-		"js/alone.js":  []byte("console.log('nobody imports me');\n"),
-		"style.css":    []byte("a { color: red }\n"),
+		mainFile:        []byte("import { deep } from './a/deep.js';\nconst late = await import('./late.js');\nconsole.log(deep, late.name);\n"),
+		"js/a/deep.js":  []byte("import { shared } from '../shared.js';\nexport const deep = shared;\n"),
+		"js/late.js":    []byte("import { shared } from './shared.js';\nexport const name = shared;\n"),
+		"js/shared.js":  []byte("export const shared = 'so many words';\n"),
+		"js/alone.js":   []byte("console.log('nobody imports me');\n"),
+		styleFile:       []byte("@import './a.css';\n@import \"./sub/b.css\";\nb { & i { color: red } }\n"),
+		"css/a.css":     []byte("a { color: rgb(1 2 3 / 4%) }\n"),
+		"css/sub/b.css": []byte("/* c */ :root { --x: 1px; }\n"),
+		"css/alone.css": []byte("u {}\n"),
 	}
 	if err := join(contents); err != nil {
 		t.Fatal(err)
 	}
-	if names := slices.Sorted(maps.Keys(contents)); !slices.Equal(names, []string{"js/alone.js", mainFile, "style.css"}) {
+	if names := slices.Sorted(maps.Keys(contents)); !slices.Equal(names, []string{"css/alone.css", styleFile, "js/alone.js", mainFile}) {
 		t.Errorf("left: %v", names)
 	}
 	if n := strings.Count(string(contents[mainFile]), "so many words"); n != 1 {
 		t.Errorf("what two modules share is there %d times", n)
+	}
+	// In the order of the imports, and with nothing said in another way.
+	if got, want := string(contents[styleFile]), "a{color:rgb(1 2 3 / 4%)}:root{--x: 1px}b{& i{color:red}}\n"; got != want {
+		t.Errorf("the style sheet is %q, not %q", got, want)
 	}
 }
 
