@@ -26,7 +26,7 @@ let contexts = [];
 let consoles = [];
 
 before(async () => {
-  playground = await startPlayground(['cut', 'reload', 'closed', 'offline', 'killed', 'redis', 'pending'], { flags: ['-gateways', '2', '-apis', '1', '-frontends', '1'] });
+  playground = await startPlayground(['cut', 'reload', 'closed', 'offline', 'killed', 'redis', 'pending', 'mute'], { flags: ['-gateways', '2', '-apis', '1', '-frontends', '1'] });
   wire = await startWire(playground.port);
   browser = await launchBrowser();
 });
@@ -120,6 +120,25 @@ test('what a closed tab left is sent by another one', async () => {
   const other = await open('closed', null, playground.url);
   await waitLive(other);
   await waitShown(other, cells(RED, [1, 1, 8, 1]));
+});
+
+test('a browser whose store does not answer shows the canvas, and loses no stroke', async () => {
+  const other = await open('mute');
+  await waitLive(other);
+  const context = await newContext();
+  await context.addInitScript(() => {
+    IDBFactory.prototype.open = () => new EventTarget();
+  });
+  const page = await open('mute', context);
+  await waitLive(page);
+  await chooseColor(page, 'Red');
+  await drawWithMouse(page, [[3, 3], [9, 3]]);
+  const drawn = cells(RED, [3, 3, 9, 3]);
+  await waitShown(page, drawn);
+  await waitShown(other, drawn);
+  await page.getByText('This browser cannot keep your unsent strokes').waitFor({ timeout: DEADLINE });
+  await page.keyboard.press('Control+z');
+  await waitShown(other, {});
 });
 
 test('the browser going offline and online again is noticed at once', async () => {
