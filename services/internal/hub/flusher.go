@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,18 +18,25 @@ type FlusherOptions struct {
 	// SlowTimeout is how long a full socket may stay full before its
 	// connection is closed as a slow consumer (15 s).
 	SlowTimeout time.Duration
-	// MaxPause bounds the pause after a round, which is otherwise nearly as
-	// long as the round was: under load that halves the sends for a few
-	// milliseconds of latency (20 ms; negative: no pause).
+	// MaxPause bounds the pause after a round when operations come faster than
+	// rounds end. It is otherwise nearly as long as the round was: that halves
+	// the sends for a few milliseconds of latency (20 ms; negative: no pause).
 	MaxPause time.Duration
 	Metrics  *Metrics
 	// Now is the clock that latency is measured with (time.Now).
 	Now func() time.Time
 }
 
-// shortRound is how long a round may take, to some 500 connections, before a
-// pause follows. Measured: docs/PERFORMANCE.md, "What was learned".
-const shortRound = 3 * time.Millisecond
+// When pauses begin. Measured: docs/PERFORMANCE.md, "What was learned".
+const (
+	// shortRound is how long a round may take, to some 500 connections, before a
+	// pause is worth it.
+	shortRound = 3 * time.Millisecond
+	// behindFor is how many rounds in a row operations must have come in the
+	// middle of: one may be chance, and a pause after it has more of them come
+	// in the middle.
+	behindFor = 3
+)
 
 // Flusher writes to the connections of its hubs. Start it with Run.
 type Flusher struct {
@@ -44,6 +52,7 @@ type Flusher struct {
 	walk    []*Conn
 	scratch []byte
 	clock   uint64
+	behind  int // rounds in a row in the middle of which operations came
 }
 
 // NewFlusher returns a flusher that does not run yet.
@@ -100,10 +109,14 @@ func (f *Flusher) Run(ctx context.Context) {
 		}
 		took := f.options.Now().Sub(start)
 		f.metrics.busy.Add(took.Seconds())
+		if f.behind++; !slices.ContainsFunc(hubs, (*Hub).hasNews) {
+			f.behind = 0
+		}
 		// A short round needs no pause: what it would save by merging is less
-		// than what it would cost in latency.
+		// than what it would cost in latency. Nor is there anything to merge as
+		// long as rounds end before the next operation comes.
 		rest := min(took-shortRound, f.options.MaxPause)
-		if walked && rest > shortRound/30 {
+		if walked && f.behind >= behindFor && rest > shortRound/30 {
 			pause.Reset(rest)
 			select {
 			case <-ctx.Done():

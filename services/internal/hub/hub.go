@@ -293,6 +293,13 @@ func (h *Hub) SetPresence(p protocol.Presence) {
 	h.flusher.wake(h)
 }
 
+// hasNews tells whether something waits that is for all.
+func (h *Hub) hasNews() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.walk
+}
+
 // Conns returns the connections of this moment.
 func (h *Hub) Conns() []*Conn {
 	h.mu.Lock()
