@@ -121,15 +121,19 @@ func run(ctx context.Context, o options) error {
 			return err
 		}
 	}
-	t, err := measureAll(ctx, o)
-	if err != nil {
-		return err
+	t, measured := measureAll(ctx, o)
+	if measured != nil && len(t.cells) == 0 {
+		return measured
 	}
+	// What is measured is told, also when it was interrupted.
 	t.print(os.Stdout)
 	if o.out != "" {
 		if err := t.write(o.out); err != nil {
-			return err
+			return errors.Join(measured, err)
 		}
+	}
+	if measured != nil {
+		return measured
 	}
 	if faults := t.faults(); len(faults) > 0 {
 		return errors.New("not everything was delivered as promised:\n" + strings.Join(faults, "\n"))

@@ -118,7 +118,8 @@ func load(ctx context.Context, o options, v any, args ...string) error {
 	return json.Unmarshal(text, v)
 }
 
-// measureAll measures everything of the plan, in turns.
+// measureAll measures everything of the plan, in turns. With an error comes what
+// was measured before it.
 func measureAll(ctx context.Context, o options) (*table, error) {
 	t := &table{o: o, cells: map[key][]*result{}}
 	begin := time.Now()
@@ -140,7 +141,7 @@ func measureAll(ctx context.Context, o options) (*table, error) {
 					}, s.args...)
 					got := &result{}
 					if err := load(ctx, o, got, args...); err != nil {
-						return nil, err
+						return t, err
 					}
 					k := key{r, name, fsync}
 					t.cells[k] = append(t.cells[k], got)
