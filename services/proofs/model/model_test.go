@@ -66,7 +66,10 @@ func TestEverythingAtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for i, r := range trials {
 		all.Go(func() {
-			t.Run(fmt.Sprintf("%s-%d", r.server.Kind(), i+1), func(t *testing.T) { rapid.Check(t, r.try) })
+			t.Run(fmt.Sprintf("%s-%d", r.server.Kind(), i+1), func(t *testing.T) {
+				r.first = t.Logf
+				rapid.Check(t, r.try)
+			})
 		})
 	}
 	all.Wait()

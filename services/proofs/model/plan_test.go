@@ -59,6 +59,9 @@ func broken(what, format string, args ...any) *breach {
 // trial tries plans on a server.
 type trial struct {
 	server *embedded.Server
+	// first is told what was wrong at first. rapid shows only what it can bring
+	// about once more.
+	first  func(format string, args ...any)
 	counts *tally
 	// failed is set when a plan has: then those that are tried to find a
 	// shorter one need not wait as long for what does not come, and are tried
@@ -77,10 +80,13 @@ func (r *trial) try(t *rapid.T) {
 		if found == nil {
 			continue
 		}
-		r.failed.Store(true)
+		first := !r.failed.Swap(true)
 		var b strings.Builder
 		for i, line := range script {
 			fmt.Fprintf(&b, "\n%4d. %s", i+1, line)
+		}
+		if first {
+			r.first("%s: %s\nafter%s", found.what, found.detail, b.String())
 		}
 		t.Logf("%s\nafter%s", found.detail, b.String())
 		t.Fatal(found.what)
