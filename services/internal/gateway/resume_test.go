@@ -284,6 +284,28 @@ func TestResumeAsksRedisForNobody(t *testing.T) {
 	}
 }
 
+// A connection breaks right behind its hello, and its client is back before the
+// gateway has read that: the one that was opened last stays.
+func TestLateHelloReplacesNobody(t *testing.T) {
+	g := start(t, redis(t, embedded.Options{}).URL(), "a", nil)
+	hello := `{"type":"hello","session":"` + protocol.NewSession().Hex() + `"}`
+	older := dialOld(t, g, "/")
+	older.roundTrip(t)
+	newer := dialOld(t, g, "/")
+	newer.say(t, hello)
+	newer.roundTrip(t)
+	older.say(t, hello)
+	select {
+	case <-older.done:
+	case <-deadline(t).Done():
+		t.Fatal("the older connection stays")
+	}
+	if end := older.end(); end == nil || end.Code != protocol.CloseReplaced {
+		t.Errorf("the older connection is closed with %v", end)
+	}
+	newer.roundTrip(t)
+}
+
 // A session belongs to its newest connection.
 func TestSessionIsReplaced(t *testing.T) {
 	server := redis(t, embedded.Options{})

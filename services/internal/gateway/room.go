@@ -186,13 +186,18 @@ func (r *room) remove(c *conn) {
 }
 
 // claim makes c the owner of a session; an older connection of the same
-// session is closed: its client has come back.
+// session is closed: its client has come back. Which one is older is told by
+// when they were opened, not by whose hello is read first: that of a connection
+// which broke right behind it may still be on its way when its client is back.
 func (r *room) claim(s protocol.Session, c *conn) {
 	r.mu.Lock()
-	older := r.sessions[s]
-	r.sessions[s] = c
+	older, newer := r.sessions[s], c
+	if older != nil && older.socket.opened.After(c.socket.opened) {
+		older, newer = c, older
+	}
+	r.sessions[s] = newer
 	r.mu.Unlock()
-	if older != nil && older != c {
+	if older != nil && older != newer {
 		older.close(protocol.CloseReplaced, "a newer connection has this session")
 	}
 }
