@@ -72,8 +72,12 @@ func (t *table) measureExtras(ctx context.Context) error {
 		t.joins[codec] = j
 	}
 	fmt.Fprintln(os.Stderr, "appends")
-	t.append = &result{}
-	return load(ctx, t.o, t.append, appendArgs...)
+	a := &result{}
+	if err := load(ctx, t.o, a, appendArgs...); err != nil {
+		return err
+	}
+	t.append = a
+	return nil
 }
 
 // appendArgs are a load whose cost is the append: few clients, so that there

@@ -21,7 +21,7 @@
  * @property {(why: 'not-found'|'replaced') => void} final there will be no other attempt
  * @property {(pixels: number[], code: number, number: number) => void} refused own pixels that were taken back
  * @property {(echo: {number: number, ms: number}) => void} echoed an own operation is in the picture, so long after it was sent
- * @property {(number: number, count: number) => void} added an own operation of so many pixels is to be sent
+ * @property {(number: number, count: number) => void} added an own operation of so many pixels was drawn just now, and is to be sent
  * @property {(can: {canUndo: boolean, canRedo: boolean}) => void} history
  * @property {(op: import('./transport/protocol.js').Operation) => void} drawn somebody's operation reached the picture
  */

@@ -95,6 +95,7 @@ test('the picture does not wait for the session; what is drawn before it comes i
   assert.deepEqual(sent.map((m) => m.type), ['hello', 'setName', 'draw', 'draw', 'draw']);
   assert.deepEqual(draws(sent), [4, 9, 10]);
   assert.equal(told.greeted, 1);
+  assert.deepEqual(told.added, [], 'when they were drawn nobody can tell any more');
   assert.deepEqual([p.colorAt(0, 0), p.colorAt(1, 1), p.colorAt(2, 1), p.colorAt(3, 1)], [RED, BLUE, BLUE, RED]);
   p.discard();
   assert.equal(p.waiting, 3);

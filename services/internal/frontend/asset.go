@@ -101,7 +101,7 @@ func loadAssets(files fs.FS) (map[string]*asset, release, error) {
 		return nil, "", err
 	}
 	if err := join(contents); err != nil {
-		return nil, "", fmt.Errorf("frontend: joining the page's modules: %w", err)
+		return nil, "", fmt.Errorf("frontend: joining the page's modules and style sheets: %w", err)
 	}
 	names := slices.Collect(maps.Keys(contents))
 	r := releaseOf(contents)

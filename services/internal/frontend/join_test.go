@@ -121,3 +121,17 @@ func TestJoinRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestJoinRefusesStyles(t *testing.T) {
+	for body, want := range map[string]string{
+		"@import './missing.css';":                   "css/main.css:1: ",
+		"@import 'https://example.org/a.css';":       "no relative path",
+		"a { background: url(https://example.org) }": "no relative path",
+		"a { color: red":                             "css/main.css:1: ", // a warning
+	} {
+		contents := map[string][]byte{styleFile: []byte(body)}
+		if err := join(contents); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v; want %q", body, err, want)
+		}
+	}
+}

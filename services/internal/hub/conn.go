@@ -191,7 +191,8 @@ func (c *Conn) Frame(frame []byte) {
 }
 
 // Close queues a close frame behind what waits for this connection alone and
-// the state of the service, which tells why. Nothing is sent after it; the socket stays open for the client's answer.
+// the state of the service, which tells why. Nothing is sent after it; the
+// socket stays open for the client's answer.
 func (c *Conn) Close(code int, reason string) {
 	c.enqueue(closeFrame(code, reason), true)
 }

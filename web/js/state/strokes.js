@@ -44,7 +44,8 @@ export class Strokes {
    * @param {(x: number, y: number) => void} on.damage a cell may look different
    * @param {(echo: {number: number, ms: number}) => void} on.echoed
    * @param {() => void} on.history what can be undone changed
-   * @param {(number: number, count: number) => void} on.added an operation of so many pixels went into the outbox
+   * @param {(number: number, count: number) => void} on.added an operation of so many
+   *   pixels went into the outbox; not told of what waited for the session: it was drawn before
    */
   constructor(clock, on) {
     this.#clock = clock;
@@ -68,7 +69,7 @@ export class Strokes {
     let all = true;
     for (const [i, stroke] of early.entries()) {
       this.#overlay.remove(UNNUMBERED + i);
-      all = this.#record(stroke) && all;
+      all = this.#record(stroke, false) && all;
     }
     return all;
   }
@@ -134,9 +135,9 @@ export class Strokes {
     return true;
   }
 
-  /** @param {Stroke} stroke @returns {boolean} whether there was room for all of it */
-  #record({ pixels, before }) {
-    const { numbers, drawn } = this.#draw(pixels);
+  /** @param {Stroke} stroke @param {boolean} [now] it was drawn just now @returns {boolean} whether there was room for all of it */
+  #record({ pixels, before }, now = true) {
+    const { numbers, drawn } = this.#draw(pixels, now);
     if (before) this.#history?.record(numbers, drawn, (x, y) => /** @type {number} */ (before.get(keyOf(x, y))));
     this.#on.history();
     return drawn.length === pixels.length;
@@ -156,8 +157,8 @@ export class Strokes {
     return change.kept;
   }
 
-  /** @param {number[]} pixels */
-  #draw(pixels) {
+  /** @param {number[]} pixels @param {boolean} [tell] */
+  #draw(pixels, tell = true) {
     const numbers = [];
     let at = 0;
     for (; at < pixels.length; at += 3 * MAX_PIXELS) {
@@ -166,7 +167,7 @@ export class Strokes {
       const entry = this.#outbox?.add(part, now);
       if (!entry) break;
       numbers.push(entry.number);
-      this.#on.added(entry.number, part.length / 3);
+      if (tell) this.#on.added(entry.number, part.length / 3);
       this.#overlay.add(entry.number, part, now);
     }
     return { numbers, drawn: at < pixels.length ? pixels.slice(0, at) : pixels };
