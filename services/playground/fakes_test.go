@@ -100,8 +100,28 @@ func fake(name string) func(*config.Reader, func(addr, debug net.Addr)) func(con
 type fakeServer struct {
 	name, pod string
 	mu        sync.Mutex
+	draining  bool
 	open      map[*websocket.Conn]bool
-	handlers  sync.WaitGroup
+	handlers  sync.WaitGroup // of the open ones
+}
+
+// opened keeps the connection until closed is called, unless the server drains.
+func (f *fakeServer) opened(conn *websocket.Conn) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.draining {
+		return false
+	}
+	f.open[conn] = true
+	f.handlers.Add(1)
+	return true
+}
+
+func (f *fakeServer) closed(conn *websocket.Conn) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.open, conn)
+	f.handlers.Done()
 }
 
 func (f *fakeServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -111,20 +131,20 @@ func (f *fakeServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		httpkit.WriteJSON(w, http.StatusOK, a)
 		return
 	}
-	f.handlers.Add(1)
-	defer f.handlers.Done()
 	upgrader := websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}
 	conn, err := upgrader.Upgrade(w, r, nil)
 	if err != nil {
 		return
 	}
 	defer conn.Close()
+	// Before the first message: a test that has read it may stop the server.
+	if !f.opened(conn) {
+		return
+	}
+	defer f.closed(conn)
 	if conn.WriteJSON(a) != nil {
 		return
 	}
-	f.mu.Lock()
-	f.open[conn] = true
-	f.mu.Unlock()
 	for { // echo
 		kind, data, err := conn.ReadMessage()
 		if err != nil || conn.WriteMessage(kind, data) != nil {
@@ -135,6 +155,7 @@ func (f *fakeServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (f *fakeServer) drain(context.Context) error {
 	f.mu.Lock()
+	f.draining = true
 	for conn := range f.open {
 		_ = conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseServiceRestart, "retry=0"), time.Now().Add(time.Second))
 		_ = conn.SetReadDeadline(time.Now().Add(time.Second))
@@ -218,17 +239,20 @@ func dialWS(url string) (*websocket.Conn, answer, error) {
 		return nil, answer{}, err
 	}
 	var a answer
-	if err := conn.ReadJSON(&a); err != nil {
+	if err := errors.Join(conn.SetReadDeadline(time.Now().Add(patience)), conn.ReadJSON(&a)); err != nil {
 		return nil, a, errors.Join(err, conn.Close())
 	}
 	return conn, a, nil
 }
 
-// eventually polls until the condition holds; the test fails after a time
-// that only a fault can need.
+// patience is a time that only a fault can need.
+const patience = 30 * time.Second
+
+// eventually polls until the condition holds; the test fails when that takes
+// longer than patience.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(patience)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !condition() {

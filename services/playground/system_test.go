@@ -3,12 +3,14 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -29,12 +31,22 @@ type message struct {
 	X, Y             int
 }
 
-// readUntil reads messages until the one that is wanted.
+// readUntil reads messages until the one that is wanted; the test fails after a
+// time that only a fault can need, and tells what came instead.
 func readUntil(t *testing.T, conn *websocket.Conn, wanted func(message) bool) message {
 	t.Helper()
+	var came []string
+	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
 	for {
+		_, data, err := conn.ReadMessage()
+		if err != nil {
+			t.Fatalf("%v, after\n%s", err, strings.Join(came, "\n"))
+		}
+		came = append(came, string(data))
 		var m message
-		if err := conn.ReadJSON(&m); err != nil {
+		if err := json.Unmarshal(data, &m); err != nil {
 			t.Fatal(err)
 		}
 		if wanted(m) {
@@ -43,9 +55,11 @@ func readUntil(t *testing.T, conn *websocket.Conn, wanted func(message) bool) me
 	}
 }
 
+// painted is the message that shows the pixel, or the one that sends the client
+// to fetch the whole canvas: a gateway whose Redis was away may choose either.
 func painted(x, y int, color string) func(message) bool {
 	return func(m message) bool {
-		return m.Type == "pixel_updated" && m.X == x && m.Y == y && m.Color == color
+		return m.Type == "resync" || m.Type == "pixel_updated" && m.X == x && m.Y == y && m.Color == color
 	}
 }
 
@@ -80,18 +94,19 @@ func fetch(t *testing.T, method, url, body string) string {
 
 // draw sends one pixel by REST and one by WebSocket, and sees both on a
 // WebSocket and in what is stored.
-func draw(t *testing.T, url string, from, to *websocket.Conn) {
+func draw(t *testing.T, url string, from, to *websocket.Conn, byREST, bySocket string) {
 	t.Helper()
-	fetch(t, "PUT", url+"/api/pixel", `{"x":1,"y":2,"color":"#ff0000"}`)
-	readUntil(t, to, painted(1, 2, "#FF0000"))
-	if err := from.WriteJSON(map[string]any{"type": "pixel_update", "x": 3, "y": 4, "color": "#00FF00"}); err != nil {
+	fetch(t, "PUT", url+"/api/pixel", fmt.Sprintf(`{"x":1,"y":2,"color":%q}`, strings.ToLower(byREST)))
+	readUntil(t, to, painted(1, 2, byREST))
+	if err := from.WriteJSON(map[string]any{"type": "pixel_update", "x": 3, "y": 4, "color": bySocket}); err != nil {
 		t.Fatal(err)
 	}
-	readUntil(t, to, painted(3, 4, "#00FF00"))
-	checkDrawn(t, url)
+	readUntil(t, to, painted(3, 4, bySocket))
+	eventually(t, "both are stored", func() bool { return drawn(t, url) == [2]string{byREST, bySocket} })
 }
 
-func checkDrawn(t *testing.T, url string) {
+// drawn returns the colours where draw draws.
+func drawn(t *testing.T, url string) (colors [2]string) {
 	t.Helper()
 	var canvas struct {
 		Width, Height int
@@ -100,9 +115,10 @@ func checkDrawn(t *testing.T, url string) {
 	if err := json.Unmarshal([]byte(fetch(t, "GET", url+"/api/canvas", "")), &canvas); err != nil {
 		t.Fatal(err)
 	}
-	if canvas.Width != 60 || canvas.Height != 40 || canvas.Pixels["1,2"] != "#FF0000" || canvas.Pixels["3,4"] != "#00FF00" || canvas.Pixels["0,0"] != "#FFFFFF" {
-		t.Errorf("%d×%d, 1,2 %s, 3,4 %s", canvas.Width, canvas.Height, canvas.Pixels["1,2"], canvas.Pixels["3,4"])
+	if canvas.Width != 60 || canvas.Height != 40 || canvas.Pixels["0,0"] != "#FFFFFF" {
+		t.Errorf("%d×%d, 0,0 %s", canvas.Width, canvas.Height, canvas.Pixels["0,0"])
 	}
+	return [2]string{canvas.Pixels["1,2"], canvas.Pixels["3,4"]}
 }
 
 // The whole system on a machine with nothing but Go.
@@ -119,10 +135,13 @@ func TestSystemInOneProcess(t *testing.T) {
 	}
 	from, _ := connect(t, p.state.URL+"/ws")
 	to, _ := connect(t, p.state.URL+"/")
-	draw(t, p.state.URL, from, to)
+	draw(t, p.state.URL, from, to, "#FF0000", "#00FF00")
 	stopped := make(chan error, 1)
 	go func() { stopped <- p.stop() }()
 	for _, conn := range []*websocket.Conn{from, to} {
+		if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+			t.Fatal(err)
+		}
 		for {
 			_, _, err := conn.ReadMessage()
 			if err == nil {
@@ -150,7 +169,7 @@ func TestSystemOfProcesses(t *testing.T) {
 	if one == other {
 		t.Errorf("both connections are at %s", one)
 	}
-	draw(t, p.state.URL, from, to)
+	draw(t, p.state.URL, from, to, "#FF0000", "#00FF00")
 
 	victims := []int{p.state.Redis.PID}
 	for _, process := range p.state.Processes {
@@ -188,9 +207,11 @@ func TestSystemOfProcesses(t *testing.T) {
 		resp.Body.Close()
 		return resp.StatusCode == http.StatusOK
 	})
-	checkDrawn(t, p.state.URL)
+	if got := drawn(t, p.state.URL); got != [2]string{"#FF0000", "#00FF00"} {
+		t.Errorf("after the kills: %v", got)
+	}
 	again, _ := connect(t, p.state.URL+"/ws")
-	draw(t, p.state.URL, again, again)
+	draw(t, p.state.URL, again, again, "#0000FF", "#FFFF00")
 	for _, conn := range []*websocket.Conn{from, to, again} {
 		conn.Close()
 	}
