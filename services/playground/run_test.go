@@ -101,7 +101,13 @@ func TestKilledProcessComesBack(t *testing.T) {
 	if before.Pod != "gateway-0" && before.Pod != "gateway-1" {
 		t.Fatalf("%+v", p.state.Processes)
 	}
-	for range 2 { // twice: the wait starts anew, and so does the address
+	// Twice at the address of before: the wait starts anew, and so does the
+	// address. Now and then some other program of the machine has been given
+	// the port meanwhile.
+	for same, kills := 0, 0; same < 2; kills++ {
+		if kills == 5 {
+			t.Fatalf("came back %d times, %d of them at the address of before", kills, same)
+		}
 		if err := syscall.Kill(before.PID, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
@@ -118,8 +124,8 @@ func TestKilledProcessComesBack(t *testing.T) {
 			}
 			for _, process := range now.Processes {
 				if process.Pod == before.Pod && process.PID != before.PID {
-					if process.Addr != before.Addr || process.DebugAddr != before.DebugAddr {
-						t.Errorf("came back at %+v, was at %+v", process, before)
+					if process.Addr == before.Addr && process.DebugAddr == before.DebugAddr {
+						same++
 					}
 					before = process
 					return true
