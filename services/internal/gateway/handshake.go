@@ -231,7 +231,7 @@ func (g *Gateway) serve(ctx context.Context, r *room, ws *websocket.Conn, s *soc
 	g.metrics.connections.Inc()
 	_, author := c.user()
 	var joined hub.Resumption
-	r.hub.Join(out, since, func(at canvas.Position, by hub.Resumption) protocol.ServerMessage {
+	r.join(out, since, func(at canvas.Position, by hub.Resumption) protocol.ServerMessage {
 		joined = by
 		if by == hub.FromMemory && how == hub.FromLog {
 			joined = hub.FromLog // memory has it because the log was read for this client

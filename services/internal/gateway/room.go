@@ -25,14 +25,20 @@ type room struct {
 	pointers  *pointers
 	state     sync.Mutex // orders tellState
 
-	mu       sync.Mutex
-	conns    map[*conn]struct{}
-	sessions map[protocol.Session]*conn
-	noted    time.Time // when the canvas was last noted as active
+	stopped context.Context // ends with the replica
+	stop    context.CancelFunc
+	running sync.WaitGroup // of verify
+
+	mu        sync.Mutex
+	conns     map[*conn]struct{}
+	sessions  map[protocol.Session]*conn
+	noted     time.Time // when the canvas was last noted as active
+	verifying bool
 }
 
 func newRoom(g *Gateway, c *replica.Canvas) *room {
 	r := &room{gateway: g, canvas: c, conns: make(map[*conn]struct{}), sessions: make(map[protocol.Session]*conn), pointers: newPointers()}
+	r.stopped, r.stop = context.WithCancel(context.Background())
 	r.hub = hub.New(g.flusher, hub.Options{
 		HistoryOps: g.o.HistoryOps,
 		Freeze: func() (*canvas.Frozen, canvas.Position) {
@@ -61,6 +67,10 @@ func (r *room) Reachable(bool) { r.tellState() }
 // Stopped implements [replica.Observer]. When the canvas must not be served
 // any more by this process, its connections go elsewhere.
 func (r *room) Stopped(err error) {
+	r.mu.Lock() // verify begins no more from here on
+	r.stop()
+	r.mu.Unlock()
+	r.running.Wait()
 	r.hub.Close()
 	if errors.Is(err, replica.ErrStopped) {
 		return // nobody holds the canvas, or the whole gateway ends
@@ -99,13 +109,20 @@ var errTooMuch = errors.New("gateway: a picture is less work than what the log h
 // clients that come back at the same time share the reads of Redis this takes.
 func (r *room) prepare(ctx context.Context, since canvas.Position) (how hub.Resumption) {
 	at := r.hub.Position()
+	reachable := r.canvas.Replica.Reachable()
 	if since.Epoch != at.Epoch {
-		return hub.FromScratch
+		// Its history has ended, or begun and this gateway does not know yet.
+		if !reachable || r.canvas.Replica.Sync(ctx) != nil {
+			return hub.FromScratch
+		}
+		if at = r.hub.Position(); since.Epoch != at.Epoch {
+			return hub.FromScratch
+		}
 	}
 	if since.Seq > at.Seq {
 		// It has seen more through another gateway, or it is wrong. The log
-		// knows.
-		if r.canvas.Replica.Sync(ctx) == nil && since.Seq > r.hub.Position().Seq {
+		// knows; when it cannot be asked now, join has that done later.
+		if reachable && r.canvas.Replica.Sync(ctx) == nil && since.Seq > r.hub.Position().Seq {
 			return hub.FromScratch
 		}
 		return hub.FromMemory
@@ -127,6 +144,50 @@ func (r *room) prepare(ctx context.Context, since canvas.Position) (how hub.Resu
 		return hub.FromScratch
 	}
 	return hub.FromLog
+}
+
+// join adds a connection to the hub; see [hub.Hub.Join].
+func (r *room) join(c *hub.Conn, since *canvas.Position, greet func(at canvas.Position, how hub.Resumption) protocol.ServerMessage) hub.Resumption {
+	how := r.hub.Join(c, since, greet)
+	if since == nil || len(r.hub.Ahead()) == 0 {
+		return how
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.verifying && r.stopped.Err() == nil {
+		r.verifying = true
+		r.running.Go(r.verify)
+	}
+	return how
+}
+
+// verifyEvery is how often the log is asked about claims as long as it cannot
+// be reached.
+const verifyEvery = 250 * time.Millisecond
+
+// verify asks the log about the claims of clients to have seen more than this
+// gateway, which could not be checked when they came. Those that are true wait
+// for what follows. A look at the head that began before a client claimed
+// proves nothing against it: what it has seen may be newer than that.
+func (r *room) verify() {
+	for {
+		r.mu.Lock()
+		ahead := r.hub.Ahead()
+		if len(ahead) == 0 || r.stopped.Err() != nil {
+			r.verifying = false
+			r.mu.Unlock()
+			return
+		}
+		r.mu.Unlock()
+		ctx, cancel := context.WithTimeout(r.stopped, r.gateway.o.HandshakeTimeout)
+		err := r.canvas.Replica.Sync(ctx)
+		cancel()
+		if err != nil {
+			wait(r.stopped, verifyEvery)
+			continue
+		}
+		r.hub.Disprove(ahead)
+	}
 }
 
 // extend reads the log as far back from head as clients may resume from.

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/cloud-pixel/playground/services/canvas"
+	"github.com/cloud-pixel/playground/services/protocol"
 )
 
 // books are the sums of all accounts.
@@ -241,6 +242,60 @@ func TestAheadIsNotOwedWhatItHolds(t *testing.T) {
 		s.want(t, "four operations", books{owed: 4 + 1, delivered: 4 + 1})
 		v.breaches = nil // its picture is not that of the position, here
 	})
+}
+
+// Who has seen more at another gateway waits for what follows: neither an outage
+// that ends nor a picture that is loaded anew takes it back, as long as the log
+// does not say that its claim is wrong.
+func TestAheadIsNotTakenBack(t *testing.T) {
+	for _, codec := range []Codec{Binary, JSON} {
+		accounted(t, func(t *testing.T, s *stage) {
+			s.publish(paint(0, 0, 1))
+			other := s.join(codec, 1<<20, nil, nil)
+			s.settle()
+			other.grid = canvas.NewGrid(s.grid.Spec())
+			since := s.at
+			since.Seq += 2
+			right := s.join(codec, 1<<20, &since, other)
+			since.Seq++
+			wrong := s.join(codec, 1<<20, &since, other)
+			s.settle()
+			right.at.Seq = s.at.Seq + 2
+			before := s.books()
+			if ahead := s.hub.Ahead(); len(ahead) != 2 {
+				t.Fatalf("%d are ahead", len(ahead))
+			}
+			frames := right.frames
+			s.hub.SetState(protocol.Degraded)
+			s.hub.SetState(protocol.Live)
+			s.settle()
+			s.hub.Restart(s.at, s.grid.Spec()) // loaded anew: the same history
+			s.settle()
+			if came := right.frames - frames; came != 1 || right.pictures != 0 || right.at.Seq != s.at.Seq+2 {
+				t.Errorf("%d frames, %d pictures, at %d", came, right.pictures, right.at.Seq) // one frame: the state
+			}
+			ahead := s.hub.Ahead()
+			s.publish(paint(0, 0, 2), paint(0, 0, 3))
+			s.hub.Disprove(ahead)
+			s.settle()
+			if right.conn.Written() != s.at.Seq || right.pictures != 0 || len(s.hub.Ahead()) != 0 {
+				t.Errorf("%d pictures, at %d", right.pictures, right.conn.Written())
+			}
+			if wrong.conn.Written() != s.at.Seq || codec == Binary && (wrong.pictures != 1 || wrong.at != s.at) {
+				t.Errorf("a wrong claim: %d pictures, at %v of %v", wrong.pictures, wrong.at, s.at)
+			}
+			b := s.books()
+			if b.owed-before.owed != 2 || b.delivered-before.delivered != 2 { // the first one's
+				t.Errorf("%+v, before %+v", b, before)
+			}
+			s.publish(paint(0, 0, 4))
+			s.settle()
+			if now := s.books(); now.owed-b.owed != 3 || now.delivered-b.delivered != 3 {
+				t.Errorf("%+v after one for all, before %+v", now, b)
+			}
+			right.breaches, wrong.breaches = nil, nil // their pictures are not those of the positions, here
+		})
+	}
 }
 
 // Closed in an orderly way: what was pending is owed by who resumes, and the

@@ -186,9 +186,12 @@ func (h *Hub) Extend(epoch canvas.Epoch, entries []*canvas.Entry) {
 }
 
 // Restart begins another history: the canvas stands at pos now, whatever was
-// published before. Every connection gets a picture.
+// published before. Every connection gets a picture, except one whose client
+// has seen more of the same epoch at another gateway: nothing was sent to it
+// from here, and a picture would take it back.
 func (h *Hub) Restart(pos canvas.Position, spec canvas.Spec) {
 	h.mu.Lock()
+	same := pos.Epoch == h.epoch
 	h.metrics.historyOps.Add(-float64(h.history.ops))
 	h.history.clear()
 	h.history.spec = spec
@@ -199,6 +202,10 @@ func (h *Hub) Restart(pos canvas.Position, spec canvas.Spec) {
 	h.era, h.ahead = h.era+1, 0
 	h.pictures.clear()
 	for _, c := range h.conns {
+		if at := c.cursor.Load(); same && at > pos.Seq {
+			h.setAccount(c, at)
+			continue
+		}
 		c.need = reasonEpoch
 		c.picture, c.single = nil, nil
 		c.cursor.Store(pos.Seq)
@@ -242,6 +249,48 @@ func (h *Hub) Oldest() uint64 {
 	return h.history.oldest(h.head)
 }
 
+// Ahead returns the connections whose clients claim to have seen more, at
+// another gateway, than was published here.
+func (h *Hub) Ahead() []*Conn {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ahead == 0 {
+		return nil
+	}
+	var all []*Conn
+	for _, c := range h.conns {
+		if c.cursor.Load() > h.head {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// Disprove gives a whole picture to those of the connections that are still
+// ahead: the log did not reach as far as their clients claim at a moment after
+// the claim. Call it only with connections that Ahead returned before the log
+// was asked, and when what it held then is published.
+func (h *Hub) Disprove(conns []*Conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, c := range conns {
+		if c.index < 0 || c.cursor.Load() <= h.head {
+			continue
+		}
+		if c.account.owing {
+			h.ahead--
+		}
+		c.cursor.Store(h.head)
+		h.setAccount(c, h.head)
+		c.need = reasonLag
+		if !c.queued {
+			c.queued = true
+			h.dirty = append(h.dirty, c)
+		}
+	}
+	h.flusher.wake(h)
+}
+
 // SetState tells all connections the state of the service, and every later one
 // when it joins unless it is Live.
 func (h *Hub) SetState(s protocol.State) {
@@ -249,19 +298,6 @@ func (h *Hub) SetState(s protocol.State) {
 	if s == h.state {
 		h.mu.Unlock()
 		return
-	}
-	if h.state == protocol.Degraded && s == protocol.Live {
-		// While Redis was away a client's claim to have seen more than this
-		// replica could not be checked. Now the replica is at the log's head.
-		for _, c := range h.conns {
-			if c.cursor.Load() > h.head {
-				c.need = reasonLag
-				if c.account.owing {
-					h.ahead--
-				}
-				h.setAccount(c, h.head)
-			}
-		}
 	}
 	h.state = s
 	h.status.set(protocol.Status{State: s})

@@ -350,6 +350,7 @@ type witness struct {
 	reachable []bool
 	stopped   []error
 	recent    []*canvas.Entry
+	during    func(*canvas.Entry) // called while it is told of an entry
 }
 
 func (w *witness) Restarted(at canvas.Position, spec canvas.Spec, recent []*canvas.Entry) {
@@ -378,6 +379,9 @@ func (w *witness) Applied(e *canvas.Entry, span *tracing.Span) {
 		w.breaches = append(w.breaches, "an entry of another history")
 	}
 	w.at.Seq = e.Last()
+	if w.during != nil {
+		w.during(e)
+	}
 }
 
 // count returns how often the history began anew.

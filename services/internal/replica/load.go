@@ -203,8 +203,6 @@ func (l *loader) remember(e *canvas.Entry) {
 func (r *Replica) install(l *loader) {
 	r.mu.Lock()
 	r.grid, r.pos, r.time, r.frozen = l.grid, l.at, l.time, nil
-	close(r.moved)
-	r.moved = make(chan struct{})
 	first := !r.isLoaded
 	r.isLoaded = true
 	r.reachable = true
@@ -219,6 +217,7 @@ func (r *Replica) install(l *loader) {
 		r.o.Observer.Restarted(l.at, l.grid.Spec(), l.recent)
 		r.o.Observer.Reachable(true)
 	}
+	r.hasTold()
 	if first {
 		close(r.loaded)
 	}

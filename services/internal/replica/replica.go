@@ -32,11 +32,12 @@ type Replica struct {
 	mu        sync.Mutex
 	grid      *canvas.Grid
 	pos       canvas.Position
-	time      int64 // of the last entry, ms since the Unix epoch
+	told      canvas.Position // of which the observer knows
+	time      int64           // of the last entry, ms since the Unix epoch
 	loaded    chan struct{}
 	isLoaded  bool
-	err       error // set for good when the replica has stopped
-	moved     chan struct{}
+	err       error         // set for good when the replica has stopped
+	moved     chan struct{} // closed when told changes
 	reachable bool
 	frozen    *canvas.Frozen // of pos, or nil
 
@@ -164,7 +165,7 @@ func (r *Replica) Suspect() {
 func (r *Replica) Refresh() { r.check.kick() }
 
 // Sync returns when the picture has everything that the log held at some
-// moment after the call, or ErrBehind when that cannot be had before the
+// moment after the call, and the observer knows it, or ErrBehind when that cannot be had before the
 // context ends. Calls that wait share one read of the head, but only one that
 // began after they came.
 func (r *Replica) Sync(ctx context.Context) error {
@@ -175,12 +176,12 @@ func (r *Replica) Sync(ctx context.Context) error {
 	return r.WaitFor(ctx, at)
 }
 
-// WaitFor returns when the picture has reached the position in its epoch;
-// ErrBehind when the context ends before.
+// WaitFor returns when the picture has reached the position in its epoch and the
+// observer knows it; ErrBehind when the context ends before.
 func (r *Replica) WaitFor(ctx context.Context, at canvas.Position) error {
 	for {
 		r.mu.Lock()
-		pos, err, moved := r.pos, r.err, r.moved
+		pos, err, moved := r.told, r.err, r.moved
 		r.mu.Unlock()
 		if err != nil {
 			return err
@@ -402,8 +403,6 @@ func (r *Replica) apply(e *canvas.Entry, at time.Time, source string) {
 	r.pos.Seq, r.time = e.Last(), e.Time
 	r.frozen = nil
 	hash := r.grid.Hash()
-	close(r.moved)
-	r.moved = make(chan struct{})
 	r.mu.Unlock()
 	r.o.Metrics.applied.Add(float64(len(e.Ops)))
 	r.o.Metrics.pixels.Add(float64(pixels(e)))
@@ -419,10 +418,20 @@ func (r *Replica) apply(e *canvas.Entry, at time.Time, source string) {
 	} else {
 		span.End()
 	}
+	r.hasTold()
 	if r.pending != nil && e.Last() >= r.pending.Position.Seq {
 		r.compare(r.pending)
 		r.pending = nil
 	}
+}
+
+// hasTold notes that the observer knows of the position, and wakes who waits.
+func (r *Replica) hasTold() {
+	r.mu.Lock()
+	r.told = r.pos
+	close(r.moved)
+	r.moved = make(chan struct{})
+	r.mu.Unlock()
 }
 
 func (r *Replica) showPosition() {

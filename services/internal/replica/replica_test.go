@@ -50,6 +50,29 @@ func TestLiveMessagesAreApplied(t *testing.T) {
 	})
 }
 
+// Who waits for a position goes on when the observer knows of it, not before:
+// what the observer passes on must not be older than what he then relies on.
+func TestWhoWaitsComesAfterTheObserver(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, d *desk) {
+		now, cancel := context.WithCancel(t.Context())
+		cancel()
+		early := 0
+		d.witness.during = func(e *canvas.Entry) {
+			if d.replica.WaitFor(now, canvas.Position{Epoch: e.Epoch, Seq: e.Last()}) == nil {
+				early++
+			}
+		}
+		d.log.foreign(dot(1, 1, 5), dot(2, 2, 6))
+		expect(t, d)
+		if early != 0 {
+			t.Error("the position counted as reached before the observer knew of it")
+		}
+		if err := d.replica.WaitFor(now, d.replica.Position()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // A gap is repaired from the log before anything behind it is applied.
 func TestGapIsRepaired(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, d *desk) {
