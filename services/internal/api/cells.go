@@ -119,10 +119,17 @@ func (s *service) lastWrite(ctx context.Context, c *replica.Canvas, at canvas.Po
 		}
 		found, err := s.search(ctx, c.ID, after, floor, x, y)
 		<-s.scans
+		// That was the log of this history only if the epoch is still the same
+		// now that all is read.
+		if err == nil {
+			err = c.Replica.Sync(ctx)
+		}
 		if err != nil {
 			return written{}, err
 		}
 		switch {
+		case c.Replica.Position().Epoch != at.Epoch:
+			known = written{}
 		case found.seq > 0:
 			known = found.written
 		case !found.complete:

@@ -1,12 +1,16 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/cloud-pixel/playground/services/canvas"
+	"github.com/cloud-pixel/playground/services/internal/replica"
 	"github.com/cloud-pixel/playground/services/internal/store"
 	"github.com/cloud-pixel/playground/services/protocol"
 )
@@ -116,5 +120,53 @@ func TestLastWriteFromLog(t *testing.T) {
 	}
 	if n := p.metric(`pixel_last_write_lookups_total{source="log"}`); n != 2 {
 		t.Errorf("%v answers from the log", n)
+	}
+}
+
+// deaf is a source on whose subscriptions nothing arrives.
+type deaf struct{ replica.Source }
+
+func (deaf) Subscribe(context.Context, string) replica.Subscription {
+	events := make(silence, 1)
+	events <- store.Event{Kind: store.Confirmed}
+	return events
+}
+
+type silence chan store.Event
+
+func (s silence) Events() <-chan store.Event { return s }
+func (s silence) Close() error               { return nil }
+
+// The log is that of another history by the time when it is searched: what it
+// says of a cell is not told of the picture that was looked at.
+func TestLastWriteOfAnotherHistory(t *testing.T) {
+	server := newRedis(t)
+	log := openStore(t, store.Options{URL: server.URL()})
+	at, grid := fill(t, log, "main", 9500) // more than a process reads at its start
+	if err := log.SaveCheckpoint(t.Context(), "main", &store.Checkpoint{Position: at, Grid: grid.Freeze()}, nil); err != nil {
+		t.Fatal(err)
+	}
+	registry := prometheus.NewRegistry()
+	s := &service{store: log, metrics: newMetrics(registry), scans: make(chan struct{}, maxScans)}
+	spec := canvas.Spec{Width: 100, Height: 100, Background: canvas.White}
+	s.pool = replica.NewPool(replica.PoolOptions{
+		Replica:   replica.Options{Source: deaf{replica.FromStore(log)}, Metrics: replica.NewMetrics(registry), CheckEvery: time.Hour},
+		Permanent: map[string]canvas.Spec{"main": spec}, Observe: s.observe,
+	})
+	defer start(t.Context(), s.pool.Run)()
+	c, err := s.pool.Get(t.Context(), "main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Release()
+	if w, err := s.lastWrite(t.Context(), c, at, 1, 0); err != nil || w.seq == 0 {
+		t.Fatalf("%+v, %v", w, err)
+	}
+	if err := commands(t, server).FlushAll(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	fill(t, log, "main", 300)
+	if w, err := s.lastWrite(t.Context(), c, at, 1, 0); err != nil || w.seq != 0 {
+		t.Errorf("the cell was last written by %+v, %v", w, err)
 	}
 }

@@ -119,7 +119,7 @@ func newClaimStage(t *testing.T) *claimStage {
 	s := &claimStage{store: st, redis: address, source: &heldSource{Source: replica.FromStore(st), looks: make(chan *look)}}
 	registry := prometheus.NewRegistry()
 	g := &Gateway{flusher: hub.NewFlusher(hub.FlusherOptions{Metrics: hub.NewMetrics(registry)}), store: st}
-	g.o.HandshakeTimeout = claimPatience
+	g.o.HandshakeTimeout, g.o.HistoryOps = claimPatience, 2
 	g.pool = replica.NewPool(replica.PoolOptions{
 		Replica: replica.Options{
 			Source: s.source, Metrics: replica.NewMetrics(registry),
@@ -299,13 +299,9 @@ func TestWrongClaimGetsThePicture(t *testing.T) {
 	}
 }
 
-// A client knows that another history has begun before its gateway does: that
-// one looks, and does not show what has ended.
-func TestNewerEpochIsLookedFor(t *testing.T) {
-	s := newClaimStage(t)
-	s.draw(t, 3)
-	s.canvas.Replica.Refresh()
-	s.await(t, "the gateway has it", func() bool { return s.hub.Position().Seq == 3 })
+// begins has the canvas begin anew, of which the gateway is not told.
+func (s *claimStage) begins(t *testing.T) {
+	t.Helper()
 	c := redis.NewClient(s.redis)
 	defer c.Close()
 	if err := c.FlushAll(t.Context()).Err(); err != nil {
@@ -314,11 +310,52 @@ func TestNewerEpochIsLookedFor(t *testing.T) {
 	if _, _, err := s.store.Create(t.Context(), "main", canvas.Spec{Width: 20, Height: 20, Background: canvas.White}, 0); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// follow has the gateway read what was drawn.
+func (s *claimStage) follow(t *testing.T, at canvas.Position) {
+	t.Helper()
+	s.canvas.Replica.Refresh()
+	s.await(t, "the gateway has it", func() bool { return s.hub.Position() == at })
+}
+
+// A client knows that another history has begun before its gateway does: that
+// one looks, and does not show what has ended.
+func TestNewerEpochIsLookedFor(t *testing.T) {
+	s := newClaimStage(t)
+	s.follow(t, s.draw(t, 3))
+	s.begins(t)
 	at := s.draw(t, 2)
-	if came := s.claims(t, at); !came.got(t, "[]") && !came.got(t, "[connected 2]") {
-		t.Errorf("the client was at %v", came.positions(t))
-	}
+	c := s.claims(t, at)
 	if s.hub.Position() != at {
 		t.Errorf("the gateway is at %v, the log at %v", s.hub.Position(), at)
+	}
+	s.await(t, "the client is greeted", func() bool { return len(c.positions(t)) > 0 })
+	if !c.got(t, "[connected 2]") {
+		t.Errorf("the client was at %v", c.positions(t))
+	}
+}
+
+// What a client missed is read from the log, which is that of another history
+// by then: nothing of it may reach the client as if it followed what he has.
+func TestLogOfAnotherHistoryIsNotGivenOut(t *testing.T) {
+	s := newClaimStage(t)
+	var at canvas.Position
+	for range 5 {
+		at = s.draw(t, 1)
+		s.follow(t, at)
+	}
+	if oldest := s.hub.Oldest(); oldest < 2 {
+		t.Fatalf("the gateway remembers all from %d on", oldest)
+	}
+	s.begins(t)
+	for range 5 {
+		s.draw(t, 1)
+	}
+	at.Seq = 1
+	c := s.claims(t, at)
+	s.await(t, "the client has a picture", func() bool { return len(c.positions(t)) > 1 })
+	if !c.got(t, "[connected 5 picture 5]") {
+		t.Errorf("the client was at %v", c.positions(t))
 	}
 }

@@ -223,6 +223,13 @@ func (r *room) extend(ctx context.Context, head uint64) error {
 		}
 		since = entries[len(entries)-1].Last()
 	}
+	// That was the log of this history only if the epoch is still the same now
+	// that all is read; the entries do not tell, since a log goes on where an
+	// epoch begins. Should it be another, the hub has begun anew by then and
+	// takes nothing.
+	if err := r.canvas.Replica.Sync(ctx); err != nil {
+		return err
+	}
 	r.hub.Extend(epoch, older)
 	return nil
 }
