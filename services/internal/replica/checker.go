@@ -29,8 +29,9 @@ type fetch struct {
 }
 
 type finding struct {
-	at  canvas.Position
-	err error
+	held, told canvas.Epoch // of the replica, before the look; see positions
+	at         canvas.Position
+	err        error
 }
 
 func newChecker(r *Replica) *checker {
@@ -46,7 +47,7 @@ func (c *checker) kick() {
 }
 
 // head returns the position of the log at some moment after the call.
-func (c *checker) head(ctx context.Context) (canvas.Position, error) {
+func (c *checker) head(ctx context.Context) (finding, error) {
 	c.mu.Lock()
 	f := c.next
 	if f == nil {
@@ -57,9 +58,9 @@ func (c *checker) head(ctx context.Context) (canvas.Position, error) {
 	c.kick()
 	select {
 	case <-f.done:
-		return f.at, f.err
+		return f.finding, f.err
 	case <-ctx.Done():
-		return canvas.Position{}, ctx.Err()
+		return finding{}, ctx.Err()
 	}
 }
 
@@ -92,8 +93,9 @@ func (c *checker) fetch(ctx context.Context) finding {
 	c.next = nil // later comers need a later fetch
 	c.mu.Unlock()
 
-	result := finding{err: ErrBehind} // as long as nothing is loaded
-	if held := c.r.Position(); !held.Epoch.IsZero() {
+	held, told := c.r.positions()
+	result := finding{held: held.Epoch, told: told.Epoch, err: ErrBehind} // as long as nothing is loaded
+	if !held.Epoch.IsZero() {
 		call, cancel := context.WithTimeout(ctx, c.r.o.CallTimeout)
 		result.at, result.err = c.r.o.Source.Check(call, c.r.o.ID, held)
 		cancel()
@@ -106,7 +108,7 @@ func (c *checker) fetch(ctx context.Context) finding {
 		label = "ok"
 	case errors.As(result.err, &stale):
 		// Whoever waits gets what he asked for when the new epoch is loaded.
-		label, waiting = "stale", finding{at: stale.Current}
+		label, waiting = "stale", finding{held: result.held, told: result.told, at: stale.Current}
 	case errors.Is(result.err, store.ErrNotFound):
 		label = "missing"
 	}

@@ -98,6 +98,13 @@ func (r *Replica) Position() canvas.Position {
 	return r.pos
 }
 
+// positions returns that of the picture and the one of which the observer knows.
+func (r *Replica) positions() (pos, told canvas.Position) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.pos, r.told
+}
+
 // Reachable tells whether the log could be reached lately.
 func (r *Replica) Reachable() bool {
 	r.mu.Lock()
@@ -169,24 +176,35 @@ func (r *Replica) Refresh() { r.check.kick() }
 // context ends. Calls that wait share one read of the head, but only one that
 // began after they came.
 func (r *Replica) Sync(ctx context.Context) error {
-	at, err := r.check.head(ctx)
+	f, err := r.check.head(ctx)
 	if err != nil {
 		return errors.Join(ErrBehind, err)
 	}
-	return r.WaitFor(ctx, at)
+	// A history other than those known at the look was loaded since: with what
+	// the log held after the call.
+	return r.wait(ctx, func(told canvas.Position) bool {
+		return reached(told, f.at) || told.Epoch != f.at.Epoch && told.Epoch != f.held && told.Epoch != f.told
+	})
 }
 
 // WaitFor returns when the picture has reached the position in its epoch and the
 // observer knows it; ErrBehind when the context ends before.
 func (r *Replica) WaitFor(ctx context.Context, at canvas.Position) error {
+	return r.wait(ctx, func(told canvas.Position) bool { return reached(told, at) })
+}
+
+func reached(told, at canvas.Position) bool { return told.Epoch == at.Epoch && told.Seq >= at.Seq }
+
+// wait returns when the position of which the observer knows is one that does.
+func (r *Replica) wait(ctx context.Context, does func(told canvas.Position) bool) error {
 	for {
 		r.mu.Lock()
-		pos, err, moved := r.told, r.err, r.moved
+		told, err, moved := r.told, r.err, r.moved
 		r.mu.Unlock()
 		if err != nil {
 			return err
 		}
-		if pos.Epoch == at.Epoch && pos.Seq >= at.Seq {
+		if does(told) {
 			return nil
 		}
 		select {

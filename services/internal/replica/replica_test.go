@@ -258,6 +258,40 @@ func TestSyncUsesALaterFetch(t *testing.T) {
 	})
 }
 
+// The history that a read found is over before the replica has it: what it has
+// then is newer than the read, and the read does not wait for what never comes.
+func TestSyncOutlivesItsHistory(t *testing.T) {
+	for _, found := range []string{"another epoch", "a later position"} {
+		inBubble(t, nil, func(t *testing.T, d *desk) {
+			d.log.foreign(dot(1, 1, 5))
+			synctest.Wait()
+			gate := make(chan struct{})
+			d.log.set(func() {
+				d.log.publish = func(*canvas.Entry) {} // only a fetch can tell
+				d.log.gate = gate
+				if found == "another epoch" {
+					d.log.epoch = canvas.NewEpoch()
+				}
+			})
+			d.log.foreign(dot(2, 2, 6))
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			read := make(chan error, 1)
+			go func() { read <- d.replica.Sync(ctx) }()
+			gate <- struct{}{} // the fetch is answered; what it makes the replica do is held
+			synctest.Wait()
+			d.log.set(func() {
+				d.log.epoch, d.log.head, d.log.entries, d.log.gate = canvas.NewEpoch(), 0, nil, nil
+			})
+			close(gate)
+			if err := <-read; err != nil {
+				t.Errorf("%s: %v", found, err)
+			}
+			expect(t, d)
+		})
+	}
+}
+
 // Read after write: what was acknowledged before the read is in the picture
 // when Sync returns, though no live message came.
 func TestSyncWaitsForThePicture(t *testing.T) {

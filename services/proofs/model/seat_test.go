@@ -107,7 +107,8 @@ var dialer = net.Dialer{KeepAlive: -1, Control: func(_, _ string, c syscall.RawC
 func (s *seat) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	for {
 		s.mu.Lock()
-		offline, address := s.offline, s.address(s.via)
+		offline, via := s.offline, s.via
+		address := s.address(via)
 		s.mu.Unlock()
 		if offline == nil {
 			c, err := dialer.DialContext(ctx, "tcp", address)
@@ -116,6 +117,11 @@ func (s *seat) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 			}
 			lazy := &lazyConn{Conn: c, closed: make(chan struct{})}
 			s.mu.Lock()
+			if s.via != via || s.offline != nil { // sent elsewhere meanwhile
+				s.mu.Unlock()
+				_ = c.Close()
+				continue
+			}
 			s.conn = lazy
 			s.mu.Unlock()
 			return lazy, nil
