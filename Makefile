@@ -65,7 +65,7 @@ web/node_modules/.package-lock.json: web/package-lock.json
 # thousands of clients have to fit beside them.
 prove: ## Break every promise for minutes: kills, outages, lost messages, races, herds
 	scripts/install-test-deps
-	PROVE=full $(GO) test -count=1 -v -timeout 60m ./services/proofs/...
+	PROVE=full $(GO) test -count=1 -v -p 1 -timeout 60m ./services/proofs/...
 
 soak: ## Mixed load for SOAK (10m): memory, goroutines and descriptors must stay flat
 	scripts/install-test-deps
