@@ -105,7 +105,7 @@ func (s *service) getStory(w http.ResponseWriter, r *http.Request) (int, pixelSt
 
 // lastWrite returns the last write of a cell; its seq is 0 when none is known.
 func (s *service) lastWrite(ctx context.Context, c *replica.Canvas, at canvas.Position, x, y int) (written, error) {
-	known, after, floor, err := attachedTo(c).writes.lookup(ctx, at, x, y)
+	known, after, floor, err := attachedTo(c).writes.lookup(ctx, at, c.Replica.Position, x, y)
 	if err != nil {
 		return written{}, err
 	}

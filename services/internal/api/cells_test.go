@@ -57,7 +57,7 @@ func TestLastWrites(t *testing.T) {
 		}
 		at := canvas.Position{Epoch: epoch, Seq: seq}
 		for cell, writes := range truth {
-			known, after, floor, err := l.lookup(t.Context(), at, cell[0], cell[1])
+			known, after, floor, err := l.lookup(t.Context(), at, func() canvas.Position { return at }, cell[0], cell[1])
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -79,17 +79,27 @@ func TestLastWritesWaits(t *testing.T) {
 	l.restart(canvas.Position{Epoch: epoch}, canvas.Spec{Width: 1, Height: 1}, nil)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, _, _, err := l.lookup(ended, canvas.Position{Epoch: epoch, Seq: 1}, 0, 0); err == nil {
+	at := canvas.Position{Epoch: epoch, Seq: 1}
+	now := func() canvas.Position { return at }
+	if _, _, _, err := l.lookup(ended, at, now, 0, 0); err == nil {
 		t.Fatal("an answer before the write")
 	}
 	answered := make(chan written)
 	go func() {
-		w, _, _, _ := l.lookup(t.Context(), canvas.Position{Epoch: epoch, Seq: 1}, 0, 0)
+		w, _, _, _ := l.lookup(t.Context(), at, now, 0, 0)
 		answered <- w
 	}()
 	l.apply(&canvas.Entry{Epoch: epoch, First: 1, Ops: []canvas.Op{{Kind: canvas.Paint, Pixels: []canvas.Pixel{{}}}}})
 	if w := <-answered; w.seq != 1 {
 		t.Fatalf("%+v", w)
+	}
+	// The canvas has begun anew: of the history that was asked about nothing
+	// comes any more.
+	at.Seq = 2
+	next := canvas.Position{Epoch: canvas.NewEpoch()}
+	l.restart(next, canvas.Spec{Width: 1, Height: 1}, nil)
+	if w, after, floor, err := l.lookup(t.Context(), at, func() canvas.Position { return next }, 0, 0); w.seq != 0 || floor > after || err != nil {
+		t.Fatalf("%+v, to be searched (%d, %d], %v", w, after, floor, err)
 	}
 }
 

@@ -118,16 +118,20 @@ func (l *lastWrites) addCell(w cellWrite) {
 }
 
 // lookup returns the last write of a cell, as of a position at or after the
-// given one, for which it waits. When it is not in memory, the log has to be
+// given one, for which it waits; nothing when the canvas, whose position now
+// returns, has begun another history meanwhile. When it is not in memory, the log has to be
 // searched: what wrote the cell in (after, floor], if anything, else known.
-func (l *lastWrites) lookup(ctx context.Context, at canvas.Position, x, y int) (known written, after, floor uint64, err error) {
+func (l *lastWrites) lookup(ctx context.Context, at canvas.Position, now func() canvas.Position, x, y int) (known written, after, floor uint64, err error) {
 	for {
 		l.mu.Lock()
 		if l.at.Epoch == at.Epoch && l.at.Seq >= at.Seq {
 			break
 		}
-		moved := l.moved
+		epoch, moved := l.at.Epoch, l.moved
 		l.mu.Unlock()
+		if epoch != at.Epoch && now().Epoch != at.Epoch {
+			return written{}, 0, 0, nil
+		}
 		select {
 		case <-moved:
 		case <-ctx.Done():

@@ -188,12 +188,15 @@ func (s *claimStage) await(t *testing.T, what string, holds func() bool) {
 }
 
 // claims connects a client that claims to hold a position, as the handshake
-// does.
-func (s *claimStage) claims(t *testing.T, since canvas.Position) *claimant {
+// does; between is what happens in the middle of that.
+func (s *claimStage) claims(t *testing.T, since canvas.Position, between ...func()) *claimant {
 	t.Helper()
 	claim := &since
 	if s.prepare(t.Context(), since) == hub.FromScratch {
 		claim = &canvas.Position{}
+	}
+	for _, f := range between {
+		f()
 	}
 	c := &claimant{}
 	conn := hub.NewConn(c, hub.Binary)
@@ -332,6 +335,26 @@ func TestNewerEpochIsLookedFor(t *testing.T) {
 	}
 	s.await(t, "the client is greeted", func() bool { return len(c.positions(t)) > 0 })
 	if !c.got(t, "[connected 2]") {
+		t.Errorf("the client was at %v", c.positions(t))
+	}
+}
+
+// A gateway cannot look whether the canvas has begun anew, as a client says, and
+// learns it before the client is connected: the client goes on from where it was.
+func TestWhatCannotBeJudgedIsLeftToTheJoin(t *testing.T) {
+	s := newClaimStage(t)
+	s.follow(t, s.draw(t, 3))
+	s.breaks(t)
+	s.begins(t)
+	at := s.draw(t, 2)
+	at.Seq = 1
+	c := s.claims(t, at, func() {
+		s.source.holds(false)
+		s.follow(t, canvas.Position{Epoch: at.Epoch, Seq: 2})
+		s.await(t, "the gateway remembers what led there", func() bool { return s.hub.Oldest() == 0 })
+	})
+	s.await(t, "it has what it missed", func() bool { return len(c.positions(t)) > 1 })
+	if !c.got(t, "[connected 1 range 2 to 2]") { // one of the two that were drawn at once
 		t.Errorf("the client was at %v", c.positions(t))
 	}
 }

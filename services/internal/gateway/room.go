@@ -105,24 +105,29 @@ const maxExtendPixels = 200_000
 var errTooMuch = errors.New("gateway: a picture is less work than what the log has")
 
 // prepare sees to it that a client which claims to hold the position since can
-// be given what it missed, where that is possible; how tells which way. All
-// clients that come back at the same time share the reads of Redis this takes.
+// be given what it missed, where that is possible; how tells which way. What
+// cannot be judged here is left to the join, which knows the hub's position of
+// that moment. All clients that come back at the same time share the reads of
+// Redis this takes.
 func (r *room) prepare(ctx context.Context, since canvas.Position) (how hub.Resumption) {
 	at := r.hub.Position()
 	reachable := r.canvas.Replica.Reachable()
 	if since.Epoch != at.Epoch {
 		// Its history has ended, or begun and this gateway does not know yet.
 		if !reachable || r.canvas.Replica.Sync(ctx) != nil {
-			return hub.FromScratch
+			return hub.FromMemory
 		}
 		if at = r.hub.Position(); since.Epoch != at.Epoch {
-			return hub.FromScratch
+			return hub.FromMemory
 		}
 	}
 	if since.Seq > at.Seq {
 		// It has seen more through another gateway, or it is wrong. The log
 		// knows; when it cannot be asked now, join has that done later.
-		if reachable && r.canvas.Replica.Sync(ctx) == nil && since.Seq > r.hub.Position().Seq {
+		if !reachable || r.canvas.Replica.Sync(ctx) != nil {
+			return hub.FromMemory
+		}
+		if at = r.hub.Position(); since.Epoch == at.Epoch && since.Seq > at.Seq {
 			return hub.FromScratch
 		}
 		return hub.FromMemory
@@ -149,7 +154,7 @@ func (r *room) prepare(ctx context.Context, since canvas.Position) (how hub.Resu
 // join adds a connection to the hub; see [hub.Hub.Join].
 func (r *room) join(c *hub.Conn, since *canvas.Position, greet func(at canvas.Position, how hub.Resumption) protocol.ServerMessage) hub.Resumption {
 	how := r.hub.Join(c, since, greet)
-	if since == nil || len(r.hub.Ahead()) == 0 {
+	if how != hub.FromMemory || !r.hub.IsAhead(c) {
 		return how
 	}
 	r.mu.Lock()

@@ -298,6 +298,32 @@ func TestAheadIsNotTakenBack(t *testing.T) {
 	}
 }
 
+// Only a claim makes a connection ahead: neither a picture that is newer than
+// what was published, nor positions that the log has lost.
+func TestOnlyAClaimIsAhead(t *testing.T) {
+	accounted(t, func(t *testing.T, s *stage) {
+		s.publish(paint(0, 0, 1), paint(0, 0, 2))
+		v := s.join(Binary, 1<<20, nil, nil)
+		s.settle()
+		v.conn.cursor.Store(s.at.Seq + 1) // after a picture that was frozen before its last entry is published
+		s.hub.Disprove([]*Conn{v.conn})
+		s.settle()
+		if s.hub.IsAhead(v.conn) || v.pictures != 1 || s.hub.ahead != 0 {
+			t.Errorf("ahead: %v, %d pictures, %d ahead", s.hub.IsAhead(v.conn), v.pictures, s.hub.ahead)
+		}
+		v.conn.cursor.Store(s.at.Seq)
+		s.mu.Lock()
+		s.at.Seq--
+		s.mu.Unlock()
+		s.hub.Restart(s.at, s.grid.Spec())
+		s.settle()
+		if v.pictures != 2 {
+			t.Errorf("%d pictures after the log has lost what the connection was given", v.pictures)
+		}
+		v.breaches = nil // the picture is that of two operations, here
+	})
+}
+
 // Closed in an orderly way: what was pending is owed by who resumes, and the
 // answer to the close frame proves the rest.
 func TestClosedConnection(t *testing.T) {

@@ -191,7 +191,7 @@ func (h *Hub) Extend(epoch canvas.Epoch, entries []*canvas.Entry) {
 // from here, and a picture would take it back.
 func (h *Hub) Restart(pos canvas.Position, spec canvas.Spec) {
 	h.mu.Lock()
-	same := pos.Epoch == h.epoch
+	before := position(h)
 	h.metrics.historyOps.Add(-float64(h.history.ops))
 	h.history.clear()
 	h.history.spec = spec
@@ -202,8 +202,8 @@ func (h *Hub) Restart(pos canvas.Position, spec canvas.Spec) {
 	h.era, h.ahead = h.era+1, 0
 	h.pictures.clear()
 	for _, c := range h.conns {
-		if at := c.cursor.Load(); same && at > pos.Seq {
-			h.setAccount(c, at)
+		if c.aheadOf(before) && pos.Epoch == before.Epoch && c.account.joined > pos.Seq {
+			h.setAccount(c, c.account.joined)
 			continue
 		}
 		c.need = reasonEpoch
@@ -259,11 +259,18 @@ func (h *Hub) Ahead() []*Conn {
 	}
 	var all []*Conn
 	for _, c := range h.conns {
-		if c.cursor.Load() > h.head {
+		if c.aheadOf(position(h)) {
 			all = append(all, c)
 		}
 	}
 	return all
+}
+
+// IsAhead tells whether c is one of those that Ahead returns.
+func (h *Hub) IsAhead(c *Conn) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return c.index >= 0 && c.aheadOf(position(h))
 }
 
 // Disprove gives a whole picture to those of the connections that are still
@@ -274,12 +281,10 @@ func (h *Hub) Disprove(conns []*Conn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, c := range conns {
-		if c.index < 0 || c.cursor.Load() <= h.head {
+		if c.index < 0 || !c.aheadOf(position(h)) {
 			continue
 		}
-		if c.account.owing {
-			h.ahead--
-		}
+		h.ahead--
 		c.cursor.Store(h.head)
 		h.setAccount(c, h.head)
 		c.need = reasonLag

@@ -108,7 +108,7 @@ func (c *checker) fetch(ctx context.Context) finding {
 		label = "ok"
 	case errors.As(result.err, &stale):
 		// Whoever waits gets what he asked for when the new epoch is loaded.
-		label, waiting = "stale", finding{held: result.held, told: result.told, at: stale.Current}
+		label, waiting = "stale", finding{held: held.Epoch, told: told.Epoch, at: stale.Current}
 	case errors.Is(result.err, store.ErrNotFound):
 		label = "missing"
 	}

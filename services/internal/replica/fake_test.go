@@ -37,6 +37,7 @@ type fakeLog struct {
 	rejects   bool
 	gate      chan struct{} // calls wait for it when not nil
 	afterRead func()
+	afterLook func() // called with the answer of a check that found no other epoch
 	appends   [][]uint64 // numbers of each call, as they arrived
 	readFails bool
 	loseReply int // of that many appends, after they took effect
@@ -126,8 +127,13 @@ func (l *fakeLog) Check(ctx context.Context, _ string, at canvas.Position) (canv
 		return canvas.Position{}, err
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	return now, l.admit(at)
+	err := l.admit(at)
+	after := l.afterLook
+	l.mu.Unlock()
+	if err == nil && after != nil {
+		after()
+	}
+	return now, err
 }
 
 func (l *fakeLog) admit(at canvas.Position) error {
@@ -351,6 +357,7 @@ type witness struct {
 	stopped   []error
 	recent    []*canvas.Entry
 	during    func(*canvas.Entry) // called while it is told of an entry
+	beginning func()              // called while it is told of a history
 }
 
 func (w *witness) Restarted(at canvas.Position, spec canvas.Spec, recent []*canvas.Entry) {
@@ -358,6 +365,9 @@ func (w *witness) Restarted(at canvas.Position, spec canvas.Spec, recent []*canv
 	defer w.mu.Unlock()
 	w.at, w.recent = at, recent
 	w.restarts++
+	if w.beginning != nil {
+		w.beginning()
+	}
 	if n := len(recent); n > 0 && recent[n-1].Last() != at.Seq {
 		w.breaches = append(w.breaches, "recent entries do not lead up to the position")
 	}

@@ -80,8 +80,12 @@ func (r *Replica) tryLoad(ctx context.Context) error {
 	}
 	// The picture is that of the epoch only if the epoch is still the same now
 	// that all is read.
+	seen := loading.at
+	if seen.Epoch == r.pos.Epoch {
+		seen.Seq = max(seen.Seq, r.pos.Seq) // what was seen before may be lost by now
+	}
 	call, cancel = context.WithTimeout(ctx, r.o.CallTimeout)
-	head, err := r.o.Source.Check(call, r.o.ID, loading.at)
+	head, err := r.o.Source.Check(call, r.o.ID, seen)
 	cancel()
 	if err != nil {
 		return err // among others that it is another one

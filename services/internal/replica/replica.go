@@ -176,15 +176,22 @@ func (r *Replica) Refresh() { r.check.kick() }
 // context ends. Calls that wait share one read of the head, but only one that
 // began after they came.
 func (r *Replica) Sync(ctx context.Context) error {
-	f, err := r.check.head(ctx)
-	if err != nil {
-		return errors.Join(ErrBehind, err)
+	for {
+		f, err := r.check.head(ctx)
+		if err != nil {
+			return errors.Join(ErrBehind, err)
+		}
+		// When another history was loaded than those of the look, what it found
+		// may never come. Nor need that history be newer than the look, as its
+		// load may have begun before: look again.
+		var told canvas.Position
+		if err := r.wait(ctx, func(at canvas.Position) bool {
+			told = at
+			return reached(at, f.at) || at.Epoch != f.at.Epoch && at.Epoch != f.held && at.Epoch != f.told
+		}); err != nil || reached(told, f.at) {
+			return err
+		}
 	}
-	// A history other than those known at the look was loaded since: with what
-	// the log held after the call.
-	return r.wait(ctx, func(told canvas.Position) bool {
-		return reached(told, f.at) || told.Epoch != f.at.Epoch && told.Epoch != f.held && told.Epoch != f.told
-	})
 }
 
 // WaitFor returns when the picture has reached the position in its epoch and the
@@ -354,6 +361,8 @@ func (r *Replica) checked(ctx context.Context, found finding) {
 			r.rescue()
 			r.o.Logger.Warn("the canvas has a new epoch", "canvas", r.o.ID, "position", stale.Current.String(), "held", r.pos.String())
 			r.reload(ctx)
+		} else { // it was loaded meanwhile
+			r.aim(stale.Current.Seq)
 		}
 	case errors.Is(found.err, store.ErrNotFound):
 		r.lost(ctx)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -290,6 +291,66 @@ func TestSyncOutlivesItsHistory(t *testing.T) {
 			expect(t, d)
 		})
 	}
+}
+
+// A history is being loaded that is over by the time when somebody asks: it
+// does not answer him.
+func TestSyncIsNotAnsweredByAnEarlierLoad(t *testing.T) {
+	for _, loaded := range []string{"all but its name", "all, but the observer does not know"} {
+		inBubble(t, nil, func(t *testing.T, d *desk) {
+			d.log.foreign(dot(1, 1, 5))
+			synctest.Wait()
+			anew := func() {
+				d.log.set(func() { d.log.epoch, d.log.head, d.log.entries = canvas.NewEpoch(), 0, nil })
+			}
+			read := make(chan error, 1)
+			ask := sync.OnceFunc(func() {
+				anew()
+				d.log.foreign(dot(3, 3, 7)) // acknowledged
+				written := d.log.epoch
+				go func() {
+					err := d.replica.Sync(t.Context())
+					if at := d.replica.Position(); err == nil && (at.Epoch != written || at.Seq != 1) {
+						err = fmt.Errorf("answered at %v", at)
+					}
+					read <- err
+				}()
+				synctest.Wait()
+			})
+			anew()
+			if loaded == "all but its name" {
+				d.log.set(func() { d.log.afterLook = ask })
+			} else {
+				d.witness.mu.Lock()
+				d.witness.beginning = ask
+				d.witness.mu.Unlock()
+			}
+			d.replica.Refresh()
+			if err := <-read; err != nil {
+				t.Errorf("%s: %v", loaded, err)
+			}
+			expect(t, d)
+		})
+	}
+}
+
+// A canvas is loaded anew while the log has lost its end, of which nobody knows
+// yet: that is a new history.
+func TestReloadNoticesALostEnd(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, d *desk) {
+		for i := range 5 {
+			d.log.foreign(dot(i, i, 5))
+		}
+		synctest.Wait()
+		before := d.replica.Position()
+		d.log.set(func() { d.log.entries, d.log.head = d.log.entries[:2], 2 })
+		d.replica.Suspect()
+		synctest.Wait()
+		if at := d.replica.Position(); at.Epoch == before.Epoch || at.Seq != 2 {
+			t.Errorf("at %v, before the loss at %v", at, before)
+		}
+		expect(t, d)
+	})
 }
 
 // Read after write: what was acknowledged before the read is in the picture
