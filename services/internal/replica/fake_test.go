@@ -37,7 +37,7 @@ type fakeLog struct {
 	rejects   bool
 	gate      chan struct{} // calls wait for it when not nil
 	afterRead func()
-	afterLook func() // called with the answer of a check that found no other epoch
+	afterLook func()     // called with the answer of a check that found no other epoch
 	appends   [][]uint64 // numbers of each call, as they arrived
 	readFails bool
 	loseReply int // of that many appends, after they took effect

@@ -303,19 +303,16 @@ func TestSyncIsNotAnsweredByAnEarlierLoad(t *testing.T) {
 			anew := func() {
 				d.log.set(func() { d.log.epoch, d.log.head, d.log.entries = canvas.NewEpoch(), 0, nil })
 			}
-			read := make(chan error, 1)
+			read, asked, gate := make(chan error, 1), make(chan struct{}), make(chan struct{})
+			var written canvas.Epoch
 			ask := sync.OnceFunc(func() {
 				anew()
 				d.log.foreign(dot(3, 3, 7)) // acknowledged
-				written := d.log.epoch
-				go func() {
-					err := d.replica.Sync(t.Context())
-					if at := d.replica.Position(); err == nil && (at.Epoch != written || at.Seq != 1) {
-						err = fmt.Errorf("answered at %v", at)
-					}
-					read <- err
-				}()
+				written = d.log.epoch
+				go func() { read <- d.replica.Sync(t.Context()) }()
 				synctest.Wait()
+				d.log.set(func() { d.log.gate = gate }) // what is loaded next takes its time
+				close(asked)
 			})
 			anew()
 			if loaded == "all but its name" {
@@ -326,8 +323,26 @@ func TestSyncIsNotAnsweredByAnEarlierLoad(t *testing.T) {
 				d.witness.mu.Unlock()
 			}
 			d.replica.Refresh()
-			if err := <-read; err != nil {
-				t.Errorf("%s: %v", loaded, err)
+			<-asked
+			synctest.Wait()
+			select {
+			case err := <-read:
+				t.Errorf("%s: answered at %v, %v", loaded, d.replica.Position(), err)
+			default:
+			}
+			d.log.set(func() { d.log.gate = nil })
+			close(gate)
+			synctest.Wait()
+			if at := d.replica.Position(); at.Epoch != written || at.Seq != 1 {
+				t.Errorf("%s: the replica is at %v", loaded, at)
+			}
+			select {
+			case err := <-read:
+				if err != nil {
+					t.Errorf("%s: %v", loaded, err)
+				}
+			default:
+				t.Errorf("%s: not answered", loaded)
 			}
 			expect(t, d)
 		})
