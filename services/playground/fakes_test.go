@@ -170,6 +170,7 @@ type playground struct {
 	t     *testing.T
 	state fleet.State
 	path  string // of the state file
+	log   string // the file of the log
 	out   *syncBuffer
 	stop  func() error
 }
@@ -203,7 +204,18 @@ func playSystem(t *testing.T, o Options, sys system) *playground {
 	o.Addr, o.State = anyPort, p.path
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, result := make(chan fleet.State, 1), make(chan error, 1)
-	sys.out, sys.log, sys.ready = p.out, os.Stderr, func(s fleet.State) { ready <- s }
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.log = log.Name()
+	t.Cleanup(func() {
+		if text, _ := os.ReadFile(p.log); t.Failed() {
+			t.Logf("the log:\n%s", text)
+		}
+		_ = log.Close()
+	})
+	sys.out, sys.log, sys.ready = p.out, log, func(s fleet.State) { ready <- s }
 	go func() { result <- Run(ctx, o, sys) }()
 	p.stop = sync.OnceValue(func() error { cancel(); return <-result })
 	t.Cleanup(func() { _ = p.stop() }) // tests that care about the error stop it themselves

@@ -102,8 +102,8 @@ func TestKilledProcessComesBack(t *testing.T) {
 		t.Fatalf("%+v", p.state.Processes)
 	}
 	// Twice at the address of before: the wait starts anew, and so does the
-	// address. Now and then some other program of the machine has been given
-	// the port meanwhile.
+	// address. It is another one only when some other program of the machine has
+	// been given the port meanwhile.
 	for same, kills := 0, 0; same < 2; kills++ {
 		if kills == 5 {
 			t.Fatalf("came back %d times, %d of them at the address of before", kills, same)
@@ -126,6 +126,8 @@ func TestKilledProcessComesBack(t *testing.T) {
 				if process.Pod == before.Pod && process.PID != before.PID {
 					if process.Addr == before.Addr && process.DebugAddr == before.DebugAddr {
 						same++
+					} else if log, err := os.ReadFile(p.log); err != nil || !strings.Contains(string(log), "address already in use") {
+						t.Errorf("came back at %+v, was at %+v, %v", process, before, err)
 					}
 					before = process
 					return true

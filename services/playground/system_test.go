@@ -55,11 +55,9 @@ func readUntil(t *testing.T, conn *websocket.Conn, wanted func(message) bool) me
 	}
 }
 
-// painted is the message that shows the pixel, or the one that sends the client
-// to fetch the whole canvas: a gateway whose Redis was away may choose either.
 func painted(x, y int, color string) func(message) bool {
 	return func(m message) bool {
-		return m.Type == "resync" || m.Type == "pixel_updated" && m.X == x && m.Y == y && m.Color == color
+		return m.Type == "pixel_updated" && m.X == x && m.Y == y && m.Color == color
 	}
 }
 
@@ -102,7 +100,9 @@ func draw(t *testing.T, url string, from, to *websocket.Conn, byREST, bySocket s
 		t.Fatal(err)
 	}
 	readUntil(t, to, painted(3, 4, bySocket))
-	eventually(t, "both are stored", func() bool { return drawn(t, url) == [2]string{byREST, bySocket} })
+	if got := drawn(t, url); got != [2]string{byREST, bySocket} {
+		t.Errorf("stored: %v", got)
+	}
 }
 
 // drawn returns the colours where draw draws.
