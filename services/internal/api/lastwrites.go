@@ -119,8 +119,9 @@ func (l *lastWrites) addCell(w cellWrite) {
 
 // lookup returns the last write of a cell, as of a position at or after the
 // given one, for which it waits; nothing when the canvas, whose position now
-// returns, has begun another history meanwhile. When it is not in memory, the log has to be
-// searched: what wrote the cell in (after, floor], if anything, else known.
+// returns, has begun another history meanwhile. When it is not in memory, the
+// log has to be searched: what wrote the cell in (after, floor], if anything,
+// else known.
 func (l *lastWrites) lookup(ctx context.Context, at canvas.Position, now func() canvas.Position, x, y int) (known written, after, floor uint64, err error) {
 	for {
 		l.mu.Lock()

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/cloud-pixel/playground/services/canvas"
 	"github.com/cloud-pixel/playground/services/internal/replica"
+	"github.com/cloud-pixel/playground/services/internal/replica/replicatest"
 	"github.com/cloud-pixel/playground/services/internal/store"
 	"github.com/cloud-pixel/playground/services/protocol"
 )
@@ -123,20 +123,6 @@ func TestLastWriteFromLog(t *testing.T) {
 	}
 }
 
-// deaf is a source on whose subscriptions nothing arrives.
-type deaf struct{ replica.Source }
-
-func (deaf) Subscribe(context.Context, string) replica.Subscription {
-	events := make(silence, 1)
-	events <- store.Event{Kind: store.Confirmed}
-	return events
-}
-
-type silence chan store.Event
-
-func (s silence) Events() <-chan store.Event { return s }
-func (s silence) Close() error               { return nil }
-
 // The log is that of another history by the time when it is searched: what it
 // says of a cell is not told of the picture that was looked at.
 func TestLastWriteOfAnotherHistory(t *testing.T) {
@@ -150,7 +136,7 @@ func TestLastWriteOfAnotherHistory(t *testing.T) {
 	s := &service{store: log, metrics: newMetrics(registry), scans: make(chan struct{}, maxScans)}
 	spec := canvas.Spec{Width: 100, Height: 100, Background: canvas.White}
 	s.pool = replica.NewPool(replica.PoolOptions{
-		Replica:   replica.Options{Source: deaf{replica.FromStore(log)}, Metrics: replica.NewMetrics(registry), CheckEvery: time.Hour},
+		Replica:   replica.Options{Source: replicatest.Deaf{Source: replica.FromStore(log)}, Metrics: replica.NewMetrics(registry), CheckEvery: time.Hour},
 		Permanent: map[string]canvas.Spec{"main": spec}, Observe: s.observe,
 	})
 	defer start(t.Context(), s.pool.Run)()

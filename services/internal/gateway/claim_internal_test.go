@@ -16,6 +16,7 @@ import (
 	"github.com/cloud-pixel/playground/services/internal/embedded"
 	"github.com/cloud-pixel/playground/services/internal/hub"
 	"github.com/cloud-pixel/playground/services/internal/replica"
+	"github.com/cloud-pixel/playground/services/internal/replica/replicatest"
 	"github.com/cloud-pixel/playground/services/internal/store"
 	"github.com/cloud-pixel/playground/services/protocol"
 )
@@ -26,7 +27,7 @@ const claimPatience = 30 * time.Second
 // heldSource is the store behind a network that the test holds up: no live
 // message arrives, and each look at the head waits for the test once hold is set.
 type heldSource struct {
-	replica.Source
+	replicatest.Deaf
 	mu    sync.Mutex
 	hold  bool
 	looks chan *look
@@ -78,18 +79,6 @@ func (s *heldSource) next(t *testing.T) *look {
 	}
 }
 
-// Subscribe confirms a subscription on which nothing arrives.
-func (s *heldSource) Subscribe(context.Context, string) replica.Subscription {
-	events := make(silence, 1)
-	events <- store.Event{Kind: store.Confirmed}
-	return events
-}
-
-type silence chan store.Event
-
-func (s silence) Events() <-chan store.Event { return s }
-func (s silence) Close() error               { return nil }
-
 // claimStage is a room whose replica follows a real Redis through a heldSource.
 type claimStage struct {
 	*room
@@ -116,7 +105,7 @@ func newClaimStage(t *testing.T) *claimStage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &claimStage{store: st, redis: address, source: &heldSource{Source: replica.FromStore(st), looks: make(chan *look)}}
+	s := &claimStage{store: st, redis: address, source: &heldSource{Deaf: replicatest.Deaf{Source: replica.FromStore(st)}, looks: make(chan *look)}}
 	registry := prometheus.NewRegistry()
 	g := &Gateway{flusher: hub.NewFlusher(hub.FlusherOptions{Metrics: hub.NewMetrics(registry)}), store: st}
 	g.o.HandshakeTimeout, g.o.HistoryOps = claimPatience, 2

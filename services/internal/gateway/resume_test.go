@@ -231,8 +231,7 @@ func TestResumeFromLongAgo(t *testing.T) {
 	}
 }
 
-// Who comes back is greeted without a word to Redis, however many they are,
-// unless the claim is one that this gateway cannot judge.
+// Who comes back is greeted without a word to Redis, however many they are.
 func TestResumeAsksRedisForNobody(t *testing.T) {
 	server := redis(t, embedded.Options{})
 	s := openStore(t, server.URL())
@@ -276,11 +275,9 @@ func TestResumeAsksRedisForNobody(t *testing.T) {
 			eventually(t, "all are counted", func() bool { return row.count() == counted+all })
 			n := g.metric(t, "pixel_store_operations_total") - asked
 			// Heartbeats and the look at the head each second are among them. A
-			// claim from the future, or from an epoch that may be newer than the
-			// gateway's, has to be checked; those who make one at the same time
-			// share that.
-			toJudge := row.name == "from the future" || row.name == "from another epoch"
-			if most := 20.0; n >= most && !toJudge || n > all {
+			// claim from the future has to be checked; those who make one at the
+			// same time share that. An epoch that has ended is found out once.
+			if most := 20.0; n >= most && row.name != "from the future" || n > all {
 				t.Errorf("%v commands to Redis for %d connections", n, all)
 			}
 		})

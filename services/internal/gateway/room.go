@@ -34,10 +34,11 @@ type room struct {
 	sessions  map[protocol.Session]*conn
 	noted     time.Time // when the canvas was last noted as active
 	verifying bool
+	ended     map[canvas.Epoch]struct{} // see hasEnded
 }
 
 func newRoom(g *Gateway, c *replica.Canvas) *room {
-	r := &room{gateway: g, canvas: c, conns: make(map[*conn]struct{}), sessions: make(map[protocol.Session]*conn), pointers: newPointers()}
+	r := &room{gateway: g, canvas: c, conns: make(map[*conn]struct{}), sessions: make(map[protocol.Session]*conn), ended: make(map[canvas.Epoch]struct{}), pointers: newPointers()}
 	r.stopped, r.stop = context.WithCancel(context.Background())
 	r.hub = hub.New(g.flusher, hub.Options{
 		HistoryOps: g.o.HistoryOps,
@@ -111,26 +112,22 @@ var errTooMuch = errors.New("gateway: a picture is less work than what the log h
 // Redis this takes.
 func (r *room) prepare(ctx context.Context, since canvas.Position) (how hub.Resumption) {
 	at := r.hub.Position()
-	reachable := r.canvas.Replica.Reachable()
-	if since.Epoch != at.Epoch {
-		// Its history has ended, or begun and this gateway does not know yet.
-		if !reachable || r.canvas.Replica.Sync(ctx) != nil {
-			return hub.FromMemory
-		}
-		if at = r.hub.Position(); since.Epoch != at.Epoch {
-			return hub.FromMemory
-		}
-	}
-	if since.Seq > at.Seq {
-		// It has seen more through another gateway, or it is wrong. The log
-		// knows; when it cannot be asked now, join has that done later.
-		if !reachable || r.canvas.Replica.Sync(ctx) != nil {
+	if since.Epoch != at.Epoch && !r.hasEnded(since.Epoch) || since.Epoch == at.Epoch && since.Seq > at.Seq {
+		// It has seen more through another gateway, or what this one does not
+		// know yet to have begun; or it is of the past, or wrong. The log knows.
+		// When it cannot be asked now, join has that done later.
+		if !r.canvas.Replica.Reachable() || r.canvas.Replica.Sync(ctx) != nil {
 			return hub.FromMemory
 		}
 		if at = r.hub.Position(); since.Epoch == at.Epoch && since.Seq > at.Seq {
 			return hub.FromScratch
 		}
-		return hub.FromMemory
+		if since.Epoch != at.Epoch {
+			r.noteEnded(since.Epoch)
+		}
+	}
+	if since.Epoch != at.Epoch {
+		return hub.FromScratch
 	}
 	oldest := r.hub.Oldest()
 	if since.Seq >= oldest {
@@ -149,6 +146,27 @@ func (r *room) prepare(ctx context.Context, since canvas.Position) (how hub.Resu
 		return hub.FromScratch
 	}
 	return hub.FromLog
+}
+
+// maxEnded bounds the epochs that are remembered to have ended.
+const maxEnded = 64
+
+// hasEnded tells whether an epoch is known to have ended: a client came with it,
+// and a look at the log after that found another. Epochs never come back.
+func (r *room) hasEnded(e canvas.Epoch) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, ended := r.ended[e]
+	return ended
+}
+
+func (r *room) noteEnded(e canvas.Epoch) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.ended) >= maxEnded {
+		clear(r.ended)
+	}
+	r.ended[e] = struct{}{}
 }
 
 // join adds a connection to the hub; see [hub.Hub.Join].

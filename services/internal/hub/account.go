@@ -1,7 +1,5 @@
 package hub
 
-import "github.com/cloud-pixel/playground/services/canvas"
-
 // This file keeps account of deliveries. What a connection is owed are the
 // operations after the position at which it joined, up to the head at the
 // moment when it ends or is told that it is closed. What it has got counts when
@@ -59,9 +57,7 @@ func (h *Hub) open(c *Conn, at uint64) {
 // gateway, than a head. It is not the cursor that tells: after a picture that
 // may be past the head for a moment.
 // Called with the hub's lock held.
-func (c *Conn) aheadOf(head canvas.Position) bool {
-	return c.account.owing && c.account.joined > head.Seq
-}
+func (c *Conn) aheadOf(head uint64) bool { return c.account.owing && c.account.joined > head }
 
 // setAccount says that the connection is owed what comes after a position, and
 // nothing else. Called with the hub's lock held.

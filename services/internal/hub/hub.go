@@ -191,7 +191,7 @@ func (h *Hub) Extend(epoch canvas.Epoch, entries []*canvas.Entry) {
 // from here, and a picture would take it back.
 func (h *Hub) Restart(pos canvas.Position, spec canvas.Spec) {
 	h.mu.Lock()
-	before := position(h)
+	epoch, head := h.epoch, h.head
 	h.metrics.historyOps.Add(-float64(h.history.ops))
 	h.history.clear()
 	h.history.spec = spec
@@ -202,7 +202,7 @@ func (h *Hub) Restart(pos canvas.Position, spec canvas.Spec) {
 	h.era, h.ahead = h.era+1, 0
 	h.pictures.clear()
 	for _, c := range h.conns {
-		if c.aheadOf(before) && pos.Epoch == before.Epoch && c.account.joined > pos.Seq {
+		if pos.Epoch == epoch && c.aheadOf(max(head, pos.Seq)) {
 			h.setAccount(c, c.account.joined)
 			continue
 		}
@@ -259,7 +259,7 @@ func (h *Hub) Ahead() []*Conn {
 	}
 	var all []*Conn
 	for _, c := range h.conns {
-		if c.aheadOf(position(h)) {
+		if c.aheadOf(h.head) {
 			all = append(all, c)
 		}
 	}
@@ -270,7 +270,7 @@ func (h *Hub) Ahead() []*Conn {
 func (h *Hub) IsAhead(c *Conn) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return c.index >= 0 && c.aheadOf(position(h))
+	return c.index >= 0 && c.aheadOf(h.head)
 }
 
 // Disprove gives a whole picture to those of the connections that are still
@@ -281,7 +281,7 @@ func (h *Hub) Disprove(conns []*Conn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, c := range conns {
-		if c.index < 0 || !c.aheadOf(position(h)) {
+		if c.index < 0 || !c.aheadOf(h.head) {
 			continue
 		}
 		h.ahead--
